@@ -1,0 +1,153 @@
+"""What a resolved recipe is: upstream's flat values, our own blocks, and where each value came from.
+
+Everything here is frozen and knows nothing of files: `load` makes it, `decode` reads it back in a worker.
+The docs of a field are the string under it; `fields` reads them statically, as it reads upstream's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Combine = Literal["native", "handbook-2023", "handbook-2025", "trl"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Source:
+    """One place where rows come from."""
+
+    path: str
+    """A file, folder, glob or `save_to_disk` folder (local if it exists), `pkg://PACKAGE/FILE`, else a Hub id."""
+    name: str = ""
+    """Label in reports; empty: the path."""
+    config: str | None = None
+    """The Hub data set's configuration (subset)."""
+    split: str | None = None
+    """Split to read; empty: `train` where splits exist, else everything."""
+    revision: str | None = None
+    """Hub branch, tag or commit."""
+    data_files: tuple[str, ...] = ()
+    """Files inside `path`, as in `datasets.load_dataset`."""
+    layout: str | None = None
+    """How a row spells a conversation (see `align mix`); empty: recognised from the columns."""
+    columns: Mapping[str, str] = field(default_factory=dict)
+    """Our word -> the column that holds it, e.g. `messages: dialogue`."""
+    keep_columns: tuple[str, ...] = ()
+    """Columns to keep before recognising the layout; empty: all."""
+    fraction: float | None = None
+    """Share of this source's own rows, 0 to 1 (floor). Under `combine: trl`, target share of the mixture."""
+    rows: int | None = None
+    """Number of rows to take."""
+    shuffle: bool | None = None
+    """Shuffle this source before taking rows; empty: what `combine` says."""
+
+    @property
+    def label(self) -> str:
+        """What reports call this source."""
+        return self.name or (f"{self.path}/{self.config}" if self.config else self.path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Mixture:
+    """What a run trains and evaluates on."""
+
+    sources: tuple[Source, ...] = ()
+    """Where training rows come from, in order."""
+    eval: tuple[Source, ...] = ()
+    """Where evaluation rows come from; used whole unless they say otherwise."""
+    held_out: float | int | None = None
+    """Rows held out of the training rows for evaluation: below 1 a share, from 1 on a count."""
+    seed: int = 42
+    """Seed of selection and order; independent of the trainer's `seed`."""
+    combine: Combine = "native"
+    """How sources become one sequence: `native`, or exactly as the named ancestor did it."""
+    on_bad_rows: Literal["error", "skip"] = "error"
+    """A malformed row stops the build with its place, or is skipped and counted."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Launch:
+    """How many processes run the work, and under what."""
+
+    strategy: Literal["auto", "single"] = "auto"
+    """`single`: one process. `auto` chooses and says why."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AlignFields:
+    """Flat keys of our own: words that recipes use and upstream's configs do not have (any more)."""
+
+    chat_template: str | None = None
+    """Chat template: Jinja text, a path to a Jinja file, or a shipped name (`chatml`, `zephyr`)."""
+    tokenizer_name_or_path: str | None = None
+    """Load the tokenizer from here instead of `model_name_or_path`."""
+    base_model_revision: str | None = None
+    """Revision of the base model when `model_name_or_path` is an adapter."""
+    auto_insert_empty_system_msg: bool = False
+    """Put an empty system turn before conversations that have none, where the template knows system turns."""
+    truncation_side: Literal["left", "right"] | None = None
+    """Side of the sequence that is cut at `max_length`; empty: the task's `truncation_mode`."""
+    max_prompt_length: int | None = None
+    """Longest prompt in tokens, for preference tasks."""
+    max_train_samples: int | None = None
+    """Train on at most this many rows of the mixture (its first ones, after mixing)."""
+    max_eval_samples: int | None = None
+    """Evaluate on at most this many rows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a value came from. `place` is `file:line`, the words of the command line, or the profile's name."""
+
+    kind: Literal["file", "extends", "command line", "profile", "adapted", "default"]
+    place: str = ""
+
+    def __str__(self) -> str:
+        return self.place or self.kind
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """Something the reader should know that is not wrong: a key translated, ignored, or not honoured here."""
+
+    key: str
+    message: str
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.message}" if self.where else self.message
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """One run, fully decided. `values` holds what somebody chose; `defaults` what upstream does otherwise."""
+
+    task: str
+    path: str
+    """The recipe file as the user named it; empty when everything came from the command line."""
+    text: str
+    """The file as written."""
+    overrides: tuple[str, ...]
+    """The command line's overrides, canonical: `key=value`."""
+    values: Mapping[str, Any]
+    """Flat key -> typed value, only where a file, an override, the profile or adaptation set it."""
+    defaults: Mapping[str, Any]
+    """Flat key -> upstream's static default, for every field of the task; computed defaults are absent."""
+    mixture: Mixture
+    launch: Launch
+    profile: str
+    """`align`, `trl`, `handbook-2023` or `handbook-2025`."""
+    behaviours: Mapping[str, Any]
+    """What the profile switches on that has no key of its own, e.g. `append_eos: true`."""
+    env: Mapping[str, str]
+    """Environment variables to set before the work (TRL's `env:`); values of secrets never leave this mapping."""
+    origins: Mapping[str, Origin]
+    """Key -> where its value came from, for every key of `values` and every leaf of our blocks."""
+    notes: tuple[Note, ...]
+
+    def get(self, key: str, otherwise: Any = None) -> Any:
+        """The value in force: chosen, else upstream's default, else `otherwise`."""
+        if key in self.values:
+            return self.values[key]
+        return self.defaults.get(key, otherwise)

@@ -1,0 +1,1 @@
+"""What `align train TASK` does, one file a task; what tasks share lies beside them."""
