@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from align_cli.mix.describe import SourceFact, describe
+from align_cli.recipe.schema import Mixture, Source
+
+from .conftest import ROWS, chats
+
+Jsonl = Callable[[str, Iterable[Any]], str]
+
+
+def facts(*sources: Source, kinds: tuple[str, ...] = ROWS) -> list[SourceFact]:
+    return describe(Mixture(sources=sources), kinds)
+
+
+def test_lines_of_small_files_are_counted_and_the_layout_seen(jsonl: Jsonl) -> None:
+    (fact,) = facts(Source(path=jsonl("a.jsonl", chats(7)), name="mine"))
+
+    assert (fact.label, fact.kind, fact.exists, fact.available, fact.layout) == ("mine", "file", True, 7, "messages")
+    assert fact.size == Path("a.jsonl").stat().st_size
+    assert fact.problem is None
+
+
+def test_a_split_expression_is_counted_as_it_will_be_read(jsonl: Jsonl) -> None:
+    assert facts(Source(path=jsonl("a.jsonl", chats(20)), split="train[:10%]"))[0].available == 2
+
+
+def test_a_missing_file_is_a_problem_of_its_own_source(jsonl: Jsonl) -> None:
+    good, missing = facts(Source(path=jsonl("a.jsonl", chats(1))), Source(path="b.jsonl"))
+
+    assert good.problem is None
+    assert missing.exists is False
+    assert missing.problem is not None
+    assert "no file or folder" in missing.problem.message
+
+
+def test_rows_that_fit_no_layout_are_a_problem_before_any_work(jsonl: Jsonl) -> None:
+    path = jsonl("a.jsonl", [{"utterances": []}])
+
+    assert "fit no layout" in str(facts(Source(path=path))[0].problem)
+    assert facts(Source(path=path), kinds=())[0].problem is None
+
+
+def test_the_hub_is_not_asked_and_nothing_heavy_imported(jsonl: Jsonl) -> None:
+    jsonl("a.jsonl", chats(3))
+    code = """
+import sys
+from align_cli.mix.describe import describe
+from align_cli.recipe.schema import Mixture, Source
+sources = (Source(path="HuggingFaceH4/ultrachat_200k", split="train_sft"), Source(path="a.jsonl"))
+print([(fact.kind, fact.exists, fact.available) for fact in describe(Mixture(sources=sources), ("messages",))])
+print([name for name in ("numpy", "pyarrow", "datasets", "socket", "huggingface_hub") if name in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert done.stdout.splitlines() == ["[('hub', None, None), ('file', True, 3)]", "[]"]
