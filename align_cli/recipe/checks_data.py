@@ -1,0 +1,88 @@
+"""Rules between the data of a recipe and its keys: masks, evaluation, rows that count twice."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from align_cli.recipe.schema import Source
+from align_cli.recipe.view import Finding, View
+
+_TEXT_SUFFIXES = (".txt", ".txt.gz")
+
+
+def data(view: View) -> Iterator[Finding]:
+    """There is something to train on, and nothing of it counts twice unnoticed."""
+    mixture = view.recipe.mixture
+    if "mixture" in view.unread:
+        return
+    if not mixture.sources:
+        yield view.problem("mixture", "the recipe names no data", "mixture: {sources: [{path: data.jsonl}]}")
+    seen: dict[Any, str] = {}
+    for source, key in view.sources():
+        identity = _identity(source)
+        if identity in seen and mixture.combine == "native":
+            yield view.note(f"{key}.path", f"{source.label} is listed twice: its rows count twice")
+        seen[identity] = key
+        if source.fraction == 0 and mixture.combine != "trl":
+            yield view.note(f"{key}.fraction", f"{source.label} contributes nothing: its fraction is 0")
+    for index, source in enumerate(mixture.eval):
+        if _identity(source) in seen:
+            said = f"{source.label} is evaluated on and trained on: the loss will look better than it is"
+            yield view.note(f"mixture.eval.{index}.path", said)
+
+
+def sequences(view: View) -> Iterator[Finding]:
+    """Packing, padding and loss masks that these rows can have."""
+    if "packing" not in view.fields:
+        return
+    if view.get("packing") and view.get("max_length") is None:
+        said = "packing fills sequences up to max_length, and max_length is null"
+        yield view.problem("max_length", said, "max_length: 2048")
+    if view.get("padding_free") and not view.get("packing") and view.get("max_length") is not None:
+        said = "padding_free without packing does not cut at max_length"
+        yield view.problem("padding_free", said, "packing: true, or max_length: null")
+    if view.get("packing") and view.get("train_sampling_strategy") == "group_by_length":
+        yield view.note(
+            "train_sampling_strategy", "grouping by length has no effect: packed sequences are equally long"
+        )
+    for source, _ in view.sources():
+        if view.get("assistant_only_loss") and _is_text(source):
+            said = f"assistant_only_loss: {source.label} is plain text, without turns"
+            yield view.problem("assistant_only_loss", said, "assistant_only_loss: false")
+        if view.get("completion_only_loss") and (_is_text(source) or source.layout in ("messages", "sharegpt")):
+            said = f"completion_only_loss: {source.label} has no prompt and completion"
+            hint = "" if _is_text(source) else "assistant_only_loss: true is the switch for conversations"
+            yield view.problem("completion_only_loss", said, hint)
+
+
+def evaluation(view: View) -> Iterator[Finding]:
+    """Evaluation and rows to evaluate on go together."""
+    if "mixture" in view.unread:
+        return
+    mixture, strategy = view.recipe.mixture, view.get("eval_strategy", "no")
+    rows = bool(mixture.eval) or mixture.held_out is not None
+    if mixture.sources and strategy != "no" and not rows:
+        hint = "mixture.held_out: 0.05, or mixture.eval: with a source" if view.is_native else "name a test split"
+        yield view.problem("eval_strategy", f"eval_strategy: {strategy}, but there are no rows to evaluate on", hint)
+    if mixture.eval and mixture.held_out is not None:
+        yield view.problem("mixture.held_out", "mixture.eval and mixture.held_out are both given", "keep one")
+    if view.is_native and rows and strategy == "no" and not view.get("do_eval"):
+        key = "mixture.held_out" if mixture.held_out is not None else "mixture.eval.0.path"
+        said = "rows for evaluation are set aside and never used: eval_strategy is no"
+        yield view.note(key, f"{said} (eval_strategy: epoch, or do_eval: true)")
+    if not rows and mixture.sources:
+        for key in ("do_eval", "eval_on_start"):
+            if view.chosen.get(key):
+                yield view.problem(key, f"{key}: true, but there are no rows to evaluate on")
+    if strategy == "no" and view.get("lr_scheduler_type") in ("reduce_lr_on_plateau", "greedy"):
+        said = f"lr_scheduler_type: {view.get('lr_scheduler_type')} follows the evaluation, and eval_strategy is no"
+        yield view.problem("lr_scheduler_type", said, "eval_strategy: steps")
+
+
+def _identity(source: Source) -> tuple[Any, ...]:
+    return source.path, source.config, source.split, source.revision, source.data_files
+
+
+def _is_text(source: Source) -> bool:
+    return source.layout == "text" or (source.layout is None and source.path.lower().endswith(_TEXT_SUFFIXES))

@@ -1,0 +1,48 @@
+"""Which task a recipe is for, when nobody says: from where it lies, what it is called, and telling keys."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import PurePath
+
+#: Words in a path -> task. Folders of the Handbook, scripts of the Handbook and of trl.
+_WORDS = {
+    "sft": "sft",
+    "dpo": "dpo",
+    "orpo": "orpo",
+    "cpt": "cpt",
+    "pretraining": "cpt",
+    "kto": "kto",
+    "apo": "dpo",
+    "ipo": "dpo",
+}
+#: Keys that only one task has, most telling first.
+_KEYS = (
+    ("cpt", {"text_column"}),
+    ("orpo", {"max_completion_length", "disable_dropout"}),
+    (
+        "dpo",
+        {"loss_weights", "precompute_ref_log_probs", "rpo_alpha", "sync_ref_model", "f_divergence_type", "ld_alpha"},
+    ),
+    ("dpo", {"beta"}),
+    (
+        "sft",
+        {"max_seq_length", "packing", "packing_strategy", "assistant_only_loss", "completion_only_loss", "eos_token"},
+    ),
+)
+
+
+def task_of(path: str, keys: Iterable[str]) -> str | None:
+    """The task's name, or None when nothing tells. The nearest folder counts more than those above it."""
+    parts = PurePath(path).parts
+    # The folder says more than the file: `dpo/config_sft_model.yaml` is for DPO.
+    for part in (*reversed(parts[:-1]), *parts[-1:]):
+        for word in re.split(r"[^a-z0-9]+", part.lower()):
+            if word in _WORDS:
+                return _WORDS[word]
+    present = set(keys)
+    for task, telling in _KEYS:
+        if telling & present:
+            return task
+    return None

@@ -1,0 +1,71 @@
+"""Relative paths in recipes: the working directory first, then the folder of the file they were written in."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from align_cli.recipe.provenance import Key
+from align_cli.recipe.schema import Mixture, Source
+
+if TYPE_CHECKING:
+    from align_cli.recipe.layers import Stack
+
+#: Flat keys that may hold a path to something that is read.
+_KEYS = (
+    "model_name_or_path",
+    "tokenizer_name_or_path",
+    "chat_template",
+    "chat_template_path",
+    "deepspeed",
+    "fsdp_config",
+)
+_LONGEST = 1024  # characters; a longer value is a text
+
+
+def of_sources(mixture: Mixture, stack: Stack) -> Mixture:
+    """The mixture with the paths of local sources made findable from anywhere."""
+    return replace(
+        mixture,
+        sources=tuple(_source(item, ("mixture", "sources", i), stack) for i, item in enumerate(mixture.sources)),
+        eval=tuple(_source(item, ("mixture", "eval", i), stack) for i, item in enumerate(mixture.eval)),
+    )
+
+
+def of_values(values: Mapping[str, Any], stack: Stack) -> dict[str, Any]:
+    """The values with paths found beside their recipe made absolute."""
+    result = dict(values)
+    for key in _KEYS:
+        value = result.get(key)
+        if isinstance(value, str):
+            result[key] = found(value, stack.folder((key,)))
+    return result
+
+
+def found(path: str, folder: Path | None) -> str:
+    """`path` as it is, unless it exists only beside the recipe file: then absolute, below `folder`."""
+    if folder is None or not path or "://" in path or "\n" in path or len(path) > _LONGEST or "{%" in path:
+        return path
+    if os.path.isabs(path) or path.startswith("~") or is_there(path):
+        return path
+    beside = os.path.join(folder, path)
+    if is_there(beside):
+        return beside
+    if glob.has_magic(path) and not glob.glob(path, recursive=True) and glob.glob(beside, recursive=True):
+        return beside
+    return path
+
+
+def is_there(path: str, kind: Literal["any", "file", "folder"] = "any") -> bool:
+    """Whether a path exists. Any text will do: os.path says no where pathlib raises (too long, a null byte)."""
+    test = {"any": os.path.exists, "file": os.path.isfile, "folder": os.path.isdir}[kind]
+    return test(os.path.expanduser(path))
+
+
+def _source(source: Source, key: Key, stack: Stack) -> Source:
+    path = found(source.path, stack.folder((*key, "path")))
+    return source if path == source.path else replace(source, path=path)
