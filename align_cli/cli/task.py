@@ -1,0 +1,95 @@
+"""`align task`: which tasks there are, and which keys a recipe may set for each."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from align_cli import registry
+from align_cli.cli import complete, documents, keys
+from align_cli.errors import PluginError, UsageError
+from align_cli.tasks.task import Task
+
+app = typer.Typer(
+    help="List the tasks, and the keys a recipe may set for each.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+_Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+
+
+@app.command("ls")
+def list_tasks(as_json: _Json = False) -> None:
+    """List the tasks: built-in ones and those of plugins; a broken plugin is listed as such."""
+    rows = [_described(entry) for entry in registry.entries(registry.TASKS)]
+    if as_json:
+        documents.write(rows, sys.stdout)
+        return
+    from align_cli.cli import render
+
+    render.tasks(rows)
+
+
+@app.command("show")
+def show_task(
+    name: Annotated[str, typer.Argument(help="The task, e.g. sft.", autocompletion=complete.tasks)],
+    field: Annotated[
+        str | None, typer.Argument(help="One key, with all that is known of it.", autocompletion=complete.keys)
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Print the keys a recipe may set for a task, with type, default and help."""
+    from align_cli.recipe.fields import fields_of
+
+    task = get(name)
+    fields = fields_of(task.configs)
+    if field is None:
+        document: Any = [keys.as_dict(item) for item in fields.values()]
+        text = f"{task.name}: {task.summary}\n\n{keys.all_keys(fields, sys.stdout)}"
+    else:
+        wanted = field.lstrip("-").replace("-", "_")
+        if wanted not in fields:
+            raise UsageError(f'{name} has no key "{field}"', hint=suggestion(wanted, fields))
+        document, text = keys.as_dict(fields[wanted]), keys.one_key(fields[wanted], sys.stdout)
+    if as_json:
+        documents.write(document, sys.stdout)
+    else:
+        sys.stdout.write(text + "\n")
+
+
+def get(name: str) -> Task:
+    """The task of that name.
+
+    Raises:
+        UsageError: there is none.
+        PluginError: its plugin is broken, or registered something else.
+    """
+    task = registry.get(registry.TASKS, name)
+    if not isinstance(task, Task):
+        raise PluginError(
+            f'the plugin "{name}" registers a {type(task).__name__}, not an align_cli.tasks.task.Task',
+            hint="its entry point must name a Task value",
+        )
+    return task
+
+
+def suggestion(name: str, known: Any) -> str:
+    """Near names, or where the list is; never 160 names in one line."""
+    hint = registry.suggest(name, known)
+    return hint if hint.startswith("did you mean") else "align task show TASK lists them all"
+
+
+def _described(entry: registry.Entry) -> dict[str, Any]:
+    row = {"name": entry.name, "summary": "", "from": entry.distribution or "align", "trains": False, "problem": ""}
+    try:
+        task = registry.load(entry)
+    except PluginError as error:
+        return row | {"problem": error.message}
+    if not isinstance(task, Task):
+        return row | {"problem": f"registers a {type(task).__name__}, not a Task"}
+    return row | {"summary": task.summary, "trains": task.run is not None, "rows": list(task.rows)}

@@ -1,0 +1,276 @@
+"""`align train TASK RECIPE [overrides]`: decide once, then execute.
+
+Everything up to the model's folder happens here without torch; the work itself is the worker's.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any, TextIO
+
+import typer
+
+from align_cli import registry, stdout
+from align_cli.cli import complete, documents
+from align_cli.cli import task as task_command
+from align_cli.cli.words import WordsCommand
+from align_cli.errors import AlignError, DataError, LaunchError, Problem, RecipeError, UsageError
+from align_cli.recipe.schema import Recipe
+from align_cli.tasks.task import Task
+
+app = typer.Typer(
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,  # `--learning_rate 1e-5` is a word of ours; the recipe checks it
+        "help_option_names": [],
+        "max_content_width": 100,
+    },
+)
+
+
+@app.command(
+    cls=WordsCommand, epilog="align train TASK --help lists every key of the task, with type, default and help."
+)
+def train(
+    ctx: typer.Context,
+    task: Annotated[
+        str | None, typer.Argument(metavar="TASK", help="What to do, e.g. sft.", autocompletion=complete.tasks)
+    ] = None,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="RECIPE [KEY=VALUE]",
+            help="A recipe (file or shipped name), then overrides: key=value, --key=value, --key value.",
+            autocompletion=complete.words,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Check, resolve and plan; touch nothing.")] = False,
+    defaults: Annotated[bool, typer.Option("--defaults", help="In a dry run, list every default as well.")] = False,
+    adapt: Annotated[
+        bool, typer.Option("--adapt", help="Replace what this machine cannot do by the nearest it can.")
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Start anew; the old run folder is moved aside, not deleted.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    show_help: Annotated[bool, typer.Option("--help", "-h", help="Show this, or all keys of TASK.")] = False,
+) -> None:
+    """Train a model from a recipe, or plan it with --dry-run."""
+    name, rest = (ctx.args[0], ctx.args[1:]) if ctx.args else (None, [])
+    if show_help or name is None:
+        _help(ctx, name)
+        raise typer.Exit(0 if show_help else UsageError.exit_code)
+    chosen = _task(name, rest)
+    if not rest:
+        raise UsageError("no recipe is named", hint=f"align train {name} RECIPE; align recipe ls lists those shipped")
+    recipe = _load(rest, chosen)
+    if dry_run:
+        plan_only(recipe, chosen, as_json=as_json, adapt=adapt, defaults=defaults)
+        return
+    with stdout.reserved() as result:
+        summary = execute(recipe, chosen, adapt=adapt, restart=restart)
+        finish(summary, result, as_json=as_json)
+
+
+def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, defaults: bool = False) -> None:
+    """Print what a run would do; nothing is written and nothing heavy imported."""
+    from align_cli.cli import dry_run
+    from align_cli.launch import adapt as adaptation
+    from align_cli.launch import host as hosts
+    from align_cli.launch import plan as plans
+    from align_cli.recipe.schema import Note
+
+    host = hosts.inspect()
+    found = adaptation.mismatches(recipe, host)
+    if adapt:
+        recipe, found = adaptation.adapted(recipe, found), []
+    facts, problems = _known_before(recipe, task)
+    rows = dry_run.expected_rows(recipe, facts)
+    known = None if recipe.get("packing") else rows["train"]
+    plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=known)
+    notes = adaptation.as_notes(recipe, found)
+    if task.run is None:
+        notes.append(Note("task", f"this version checks and plans {task.name}, but does not train it yet"))
+    view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
+    if not as_json:
+        from align_cli.cli import render
+
+        render.dry_run(view, sys.stdout, defaults=defaults)
+    if problems:
+        raise problems
+    if as_json:
+        documents.write(view, sys.stdout)
+
+
+def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = False) -> dict[str, Any]:
+    """Prepare the data, make the run folder, train; the value is the summary for `finish`."""
+    from align_cli.cli import render
+    from align_cli.launch import adapt as adaptation
+    from align_cli.launch import host as hosts
+    from align_cli.launch import plan as plans
+
+    if task.run is None or task.prepare is None:
+        raise UsageError(
+            f"this version checks and plans {task.name}, but does not train it yet",
+            hint="add --dry-run to see the plan",
+        )
+    started = time.monotonic()
+    host = hosts.inspect()
+    found = adaptation.mismatches(recipe, host)
+    if adapt:
+        recipe = adaptation.adapted(recipe, found)
+    elif found:
+        raise LaunchError(
+            f"this machine cannot do what {recipe.path or 'the recipe'} asks for",
+            problems=adaptation.as_problems(recipe, found),
+            hint="--adapt uses the values named here",
+        )
+    if problems := _known_before(recipe, task)[1]:
+        raise problems
+
+    # Imported this late because help and dry runs need none of it.
+    from align_cli.models.locate import locate
+    from align_cli.runs import directory
+
+    run = directory.open_run(recipe, restart=restart)
+    if run.state == "finished":
+        return _already_done(run, task)
+    _say(f"{run.path}: {'resuming from ' + Path(run.checkpoint).name if run.checkpoint else 'a new run'}")
+    for note in (*recipe.notes, *run.notes):
+        _say(f"note: {note}")
+    model = locate(
+        recipe.get("model_name_or_path"),
+        revision=recipe.values.get("model_revision"),
+        trust_remote_code=bool(recipe.get("trust_remote_code")),
+        say=_say,
+    )
+    prepared = task.prepare(recipe, model, say=_say)
+    tokens = (prepared.report.get("tokens") or {}).get("train")
+    plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens)
+    render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)
+    directory.seal(run, recipe, plan.as_dict(), prepared, model)
+
+    from align_cli.worker import run as work
+
+    with render.display() as display:
+        outcome = work(run.path, on_progress=display.progress, say=display.say)
+    return {
+        "title": "Finished",
+        "state": "finished",
+        "task": task.name,
+        "run": str(run.path),
+        "resumed": run.state == "resume",
+        "metrics": dict(outcome.metrics),
+        "facts": dict(outcome.facts),
+        "digest": prepared.digest,
+        "seconds": round(time.monotonic() - started, 1),
+        "next": _next(run.path),
+    }
+
+
+def finish(summary: dict[str, Any], result: TextIO, *, as_json: bool) -> None:
+    """Write the run's result to the real stdout: one JSON document, or a few lines."""
+    if as_json:
+        document = {key: value for key, value in summary.items() if key not in ("title", "next")}
+        documents.write(document, result)
+        return
+    from align_cli.cli import render
+
+    render.finished(summary, result)
+
+
+def _help(ctx: typer.Context, task: str | None) -> None:
+    """Without a task: the command's own help and the tasks. With one: also every key."""
+    sys.stdout.write(ctx.get_help() + "\n")
+    if task is None:
+        names = ", ".join(entry.name for entry in registry.entries(registry.TASKS))
+        sys.stdout.write(f"\nTasks: {names}\n")
+        return
+    from align_cli.cli import keys
+    from align_cli.recipe.fields import fields_of
+
+    chosen = task_command.get(task)
+    sys.stdout.write(f"\n{chosen.name}: {chosen.summary}\n\n{keys.all_keys(fields_of(chosen.configs), sys.stdout)}\n")
+
+
+def _task(name: str, words: Sequence[str]) -> Task:
+    """The task; a recipe in its place gets the whole command line as a hint."""
+    try:
+        return task_command.get(name)
+    except UsageError as error:
+        if type(error) is UsageError and (Path(name).suffix in (".yaml", ".yml") or "/" in name):
+            guess = _task_of(name) or "TASK"
+            rest = " ".join([name, *words])
+            raise UsageError(
+                f'there is no task "{name}": it looks like a recipe', hint=f"align train {guess} {rest}"
+            ) from None
+        raise
+
+
+def _task_of(path: str) -> str | None:
+    from align_cli.recipe import infer
+
+    return infer.task_of(path, ())
+
+
+def _load(words: Sequence[str], task: Task) -> Recipe:
+    from align_cli.recipe import load
+
+    return load.load(words, task)
+
+
+def _known_before(recipe: Recipe, task: Task) -> tuple[list[Any], AlignError | None]:
+    """What is known of the sources, and the error for all that is already wrong with data and model."""
+    from align_cli.mix.describe import describe
+    from align_cli.models.locate import check
+
+    facts = describe(recipe.mixture, task.rows if task.run is not None else ())
+    problems: list[Problem] = []
+    name = recipe.get("model_name_or_path")
+    if name:
+        model = check(name)
+    else:
+        model = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
+    if model is not None:
+        origin = recipe.origins.get("model_name_or_path")
+        problems.append(replace(model, where=f"{origin}: {model.where}" if origin and model.where else model.where))
+    from_data = [fact.problem for fact in facts if fact.problem is not None]
+    problems += from_data
+    if not problems:
+        return facts, None
+    if model is None:
+        return facts, DataError("the data cannot be read", problems=problems)
+    return facts, RecipeError("the recipe names what is not there", problems=problems)
+
+
+def _already_done(run: Any, task: Task) -> dict[str, Any]:
+    metrics: dict[str, Any] = {}
+    results = Path(run.path) / "all_results.json"
+    if results.is_file():
+        metrics = json.loads(results.read_text(encoding="utf-8"))
+    return {
+        "title": "Already finished: nothing was done",
+        "state": "already finished",
+        "task": task.name,
+        "run": str(run.path),
+        "metrics": metrics,
+        "next": ["--restart trains it anew and keeps the old folder"],
+    }
+
+
+def _next(path: Path) -> list[str]:
+    return [f"{path}/README.md tells what it was made of", f"transformers loads it from {path}"]
+
+
+def _say(line: str) -> None:
+    from align_cli.cli.errors import without_secrets
+
+    sys.stderr.write(without_secrets(line) + "\n")
+    sys.stderr.flush()

@@ -1,0 +1,106 @@
+"""Supervised fine-tuning against `trl sft`: the same file, model, rows and settings; equal losses, then speed."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+import shutil
+from pathlib import Path
+
+from tests.benchmarks import data
+from tests.benchmarks.measure import Row, align, middle, run, seconds_until, trl
+
+_LOSS_TOLERANCE = 1e-4
+
+
+def rows(scratch: Path) -> list[Row]:
+    """Throughput and losses over 20 steps (three pairs), then the time to the first step on 10 k rows, second run."""
+    return [*_throughput(scratch), _first_step(scratch)]
+
+
+def _throughput(scratch: Path) -> list[Row]:
+    recipe = data.recipe(scratch, data.chat_rows(scratch, 400))
+    out = scratch / "out"
+    ratios, worst, ours_speed, peer_speed = [], 0.0, [], []
+    for _ in range(3):
+        peer = _train_trl(recipe, out)
+        ours = _train_align(recipe, out)
+        worst = max(worst, *(abs(a - b) for a, b in zip(ours.losses, peer.losses, strict=True)))
+        ours_speed.append(ours.tokens_per_second)
+        peer_speed.append(peer.tokens_per_second)
+        ratios.append(ours.tokens_per_second / peer.tokens_per_second)
+    return [
+        Row(
+            "SFT throughput, 20 steps",
+            f"{middle(ours_speed):.0f} tokens/s",
+            f"{middle(peer_speed):.0f} tokens/s (trl sft)",
+            f"{middle(ratios):.2f}",
+            ">= 1.0",
+            middle(ratios) >= 1.0,
+        ),
+        Row(
+            "largest difference of the 20 losses",
+            f"{worst:.1e}",
+            "-",
+            "-",
+            f"<= {_LOSS_TOLERANCE}",
+            worst <= _LOSS_TOLERANCE,
+        ),
+    ]
+
+
+def _first_step(scratch: Path) -> Row:
+    recipe = data.recipe(scratch, data.chat_rows(scratch, 10_000), max_steps=1)
+    out = scratch / "out"
+
+    def ours() -> float:
+        shutil.rmtree(out, ignore_errors=True)
+        metrics = out / "align" / "metrics.jsonl"
+        return seconds_until(align("train", "sft", str(recipe)), lambda t: '"loss"' in t, cwd=scratch, watch=metrics)
+
+    def peer() -> float:
+        shutil.rmtree(out, ignore_errors=True)
+        return seconds_until(trl("sft", "--config", str(recipe)), lambda t: "'loss'" in t, cwd=scratch)
+
+    ours(), peer()  # the first run builds the caches of both
+    pairs = [(ours(), peer()) for _ in range(3)]
+    ratio = middle([a / b for a, b in pairs])
+    return Row(
+        "start to first step, 10 k rows, second run",
+        f"{middle([a for a, _ in pairs]):.1f} s",
+        f"{middle([b for _, b in pairs]):.1f} s (trl sft)",
+        f"{ratio:.2f}",
+        "<= 0.5",
+        ratio <= 0.5,
+    )
+
+
+class _Run:
+    """Losses of every step, and tokens per second of the training loop alone."""
+
+    def __init__(self, losses: list[float], tokens: float, seconds: float) -> None:
+        self.losses = losses
+        self.tokens_per_second = tokens / seconds
+
+
+def _train_trl(recipe: Path, out: Path) -> _Run:
+    shutil.rmtree(out, ignore_errors=True)
+    cost = run(trl("sft", "--config", str(recipe)))
+    if cost.code:
+        raise RuntimeError(cost.output[-3000:])
+    logs = [ast.literal_eval(found) for found in re.findall(r"\{'[^{}]*\}", cost.output)]
+    steps = [log for log in logs if "loss" in log]
+    end = next(log for log in logs if "train_runtime" in log)
+    return _Run([float(s["loss"]) for s in steps], float(steps[-1]["num_tokens"]), float(end["train_runtime"]))
+
+
+def _train_align(recipe: Path, out: Path) -> _Run:
+    shutil.rmtree(out, ignore_errors=True)
+    cost = run(align("train", "sft", str(recipe)))
+    if cost.code:
+        raise RuntimeError(cost.output[-3000:])
+    logs = [json.loads(line) for line in (out / "align" / "metrics.jsonl").read_text().splitlines()]
+    steps = [log for log in logs if "loss" in log]
+    end = json.loads((out / "train_results.json").read_text())
+    return _Run([s["loss"] for s in steps], steps[-1]["num_tokens"], end["train_runtime"])

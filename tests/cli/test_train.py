@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Align
+
+
+def test_a_dry_run_shows_values_with_their_origin_and_writes_nothing(align: Align, recipe: Path, tmp_path: Path):
+    before = sorted(tmp_path.iterdir())
+
+    done = align("train", "sft", "r.yaml", "--dry-run", "max_length=64", "--seed", "7")
+
+    assert done.code == 0
+    assert done.err == ""
+    lines = [line.split() for line in done.out.splitlines()]
+    assert ["learning_rate", "0.0001", "r.yaml:7"] in lines
+    assert ["max_length", "64", "max_length=64"] in lines
+    assert ["seed", "7", "--seed", "7"] in lines
+    assert ["packing", "false", "default"] in lines
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_a_dry_run_counts_rows_and_steps(align: Align, recipe: Path):
+    view = align("train", "sft", "r.yaml", "--dry-run", "--json").document
+
+    # 12 rows, 2 held out; 10 in batches of 2 are 5 steps.
+    assert view["rows"]["train"] == 10
+    assert view["rows"]["eval"] == 2
+    assert view["plan"]["num_steps"] == 5
+    assert view["plan"]["command"].endswith("-m align_cli.worker out")
+    assert view["recipe"]["values"]["learning_rate"] == {"value": 1e-4, "origin": "r.yaml:7", "kind": "file"}
+
+
+@pytest.mark.parametrize("width", ["60", "80", "140"])
+def test_a_dry_run_fits_the_terminal_it_is_told_of(align: Align, recipe: Path, width: str):
+    done = align("train", "sft", "r.yaml", "--dry-run", COLUMNS=width)
+
+    longest = max(len(line) for line in done.out.splitlines())
+    command = len(f"  command  {sys.executable}")  # a path has no place to break at
+    assert longest <= max(int(width), command)
+
+
+def test_all_mistakes_come_at_once_with_suggestions(align: Align, recipe: Path):
+    done = align("train", "sft", "r.yaml", "lr=3", "--learning_rat", "3", "max_length=many")
+
+    assert done.code == 2
+    assert done.out == ""
+    assert done.err.count("learning_rate") >= 2
+    assert "max_length" in done.err
+    assert "Traceback" not in done.err
+
+
+def test_errors_as_json_are_one_document_on_stderr(align: Align, recipe: Path):
+    done = align("train", "sft", "r.yaml", "lr=3", "--json")
+
+    assert done.code == 2
+    assert done.out == ""
+    assert done.error["type"] == "RecipeError"
+    assert done.error["exit_code"] == 2
+    assert [problem["where"] for problem in done.error["problems"]] == ["lr=3"]
+
+
+def test_a_missing_data_file_is_found_before_anything_starts(align: Align, recipe: Path, tmp_path: Path):
+    for words in (("--dry-run",), ("--json",)):
+        done = align("train", "sft", "r.yaml", "mixture.sources.0.path=gone.jsonl", *words)
+
+        assert done.code == 3
+        assert "gone.jsonl" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_no_model_is_found_before_anything_starts(align: Align, recipe: Path, tmp_path: Path):
+    (tmp_path / "empty").mkdir()
+
+    done = align("train", "sft", "r.yaml", "model_name_or_path=./empty")
+
+    assert done.code == 2
+    assert "config.json" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_host_cannot_do_is_a_note_in_a_dry_run_and_an_error_in_a_run(align: Align, recipe: Path):
+    wish = "attn_implementation=flash_attention_2"
+
+    dry = align("train", "sft", "r.yaml", wish, "--dry-run", CUDA_VISIBLE_DEVICES="")
+    real = align("train", "sft", "r.yaml", wish, CUDA_VISIBLE_DEVICES="")
+    adapted = align("train", "sft", "r.yaml", wish, "--adapt", "--dry-run", "--json", CUDA_VISIBLE_DEVICES="")
+
+    assert dry.code == 0
+    assert "sdpa" in dry.out
+    assert real.code == 4
+    assert "attn_implementation=sdpa" in real.err
+    assert adapted.document["recipe"]["values"]["attn_implementation"]["value"] == "sdpa"
+    assert adapted.document["recipe"]["values"]["attn_implementation"]["kind"] == "adapted"
+
+
+def test_a_task_that_cannot_train_yet_still_plans(align: Align, recipe: Path):
+    dry = align("train", "dpo", "r.yaml", "--dry-run")
+    real = align("train", "dpo", "r.yaml")
+
+    assert dry.code == 0
+    assert real.code == 2
+    assert "--dry-run" in real.err
+
+
+def test_a_forgotten_task_is_guessed_from_the_recipe(align: Align, recipe: Path):
+    done = align("train", "x/sft/r.yaml", "seed=1")
+
+    assert done.code == 2
+    assert "align train sft x/sft/r.yaml seed=1" in done.err
+
+
+def test_an_unknown_task_lists_the_known(align: Align):
+    done = align("train", "stf", "r.yaml")
+
+    assert done.code == 2
+    assert "sft" in done.err
+
+
+def test_no_recipe_is_an_error_that_says_how_to_find_one(align: Align):
+    done = align("train", "sft")
+
+    assert done.code == 2
+    assert "align recipe ls" in done.err
+
+
+def test_task_help_has_every_key_with_type_and_default(align: Align):
+    done = align("train", "sft", "--help")
+
+    assert done.code == 0
+    for heading in ("Model:", "LoRA:", "Data:", "Optimiser:", "Evaluation:", "Logging:"):
+        assert heading in done.out
+    (line,) = [line for line in done.out.splitlines() if line.split()[:1] == ["learning_rate"]]
+    assert "float = 2e-05" in line
+    assert sum(" = " in line or "(computed)" in line for line in done.out.splitlines()) > 140
+
+
+def test_a_secret_in_the_environment_never_comes_out(align: Align, recipe: Path):
+    secret = "a-very-secret-value"
+
+    done = align("train", "sft", "r.yaml", f"run_name={secret}", "--dry-run", HF_TOKEN=secret)
+    failed = align("train", "sft", "r.yaml", f"lr={secret}", f"{secret}=1", HF_TOKEN=secret)
+
+    assert secret not in done.out + done.err + failed.out + failed.err
+
+
+def test_a_value_may_look_like_a_flag_of_ours(align: Align, recipe: Path):
+    view = align("train", "sft", "r.yaml", "run_name=--dry-run", "--dry-run", "--json").document
+
+    assert view["recipe"]["values"]["run_name"]["value"] == "--dry-run"
+
+
+def test_colour_only_where_it_is_wanted(align: Align, recipe: Path):
+    piped = align("train", "sft", "r.yaml", "--dry-run")
+    forced = align("train", "sft", "r.yaml", "--dry-run", FORCE_COLOR="1")
+    forbidden = align("train", "sft", "r.yaml", "--dry-run", FORCE_COLOR="1", NO_COLOR="1")
+
+    assert "\x1b[" not in piped.out
+    assert "\x1b[" in forced.out
+    assert "\x1b[" not in forbidden.out
+
+
+def test_json_is_one_document(align: Align, recipe: Path):
+    done = align("train", "sft", "r.yaml", "--dry-run", "--json")
+
+    assert isinstance(json.loads(done.out), dict)
+    assert done.err == ""

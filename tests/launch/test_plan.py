@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from align_cli.launch.host import Host
+from align_cli.launch.plan import make
+from align_cli.recipe.schema import Launch, Mixture, Recipe
+from tests.launch.conftest import DEFAULTS
+
+RUN = Path("runs/a")
+
+
+def test_steps_are_batches_over_accumulation_times_epochs(recipe, laptop):
+    # 100 rows in batches of 8 are 13 batches; 13 over 4 are 4 steps; 1.5 epochs are 6 steps.
+    asked = recipe(per_device_train_batch_size=8, gradient_accumulation_steps=4, num_train_epochs=1.5)
+
+    plan = make(asked, laptop, RUN, num_train=100)
+
+    assert (plan.global_batch_size, plan.steps_per_epoch, plan.num_steps) == (32, 4, 6)
+
+
+def test_dropping_the_last_batch_rounds_down(recipe, laptop):
+    asked = recipe(per_device_train_batch_size=8, dataloader_drop_last=True, num_train_epochs=1)
+
+    assert make(asked, laptop, RUN, num_train=15).num_steps == 1
+
+
+def test_max_steps_decides_without_knowing_the_rows(recipe, laptop):
+    plan = make(recipe(max_steps=7), laptop, RUN)
+
+    assert plan.num_steps == 7
+    assert plan.steps_per_epoch is None
+
+
+def test_steps_stay_unknown_until_the_rows_are(recipe, laptop):
+    plan = make(recipe(), laptop, RUN)
+
+    assert plan.num_steps is None
+    assert plan.num_checkpoints is None
+
+
+@pytest.mark.parametrize(
+    ("values", "warmup"),
+    [
+        ({}, 0),
+        ({"warmup_steps": 5}, 5),
+        ({"warmup_steps": 0.1}, 2),  # a share of 13 steps, rounded up
+        ({"warmup_ratio": 0.5}, 7),
+    ],
+)
+def test_warmup_is_a_count_from_one_on_and_a_share_below(recipe, laptop, values, warmup):
+    asked = recipe(num_train_epochs=1, **values)
+
+    assert make(asked, laptop, RUN, num_train=100).num_warmup_steps == warmup
+
+
+def test_evaluations_and_checkpoints_are_counted(recipe, laptop):
+    asked = recipe(max_steps=10, eval_strategy="steps", eval_steps=4, save_strategy="steps", save_steps=4)
+
+    plan = make(asked, laptop, RUN, num_train=100)
+
+    assert plan.num_evaluations == 2
+    assert plan.num_checkpoints == 3  # after 4, 8, and at the end
+
+
+def test_a_strategy_read_as_false_means_no(recipe, laptop):
+    asked = recipe(max_steps=10, eval_strategy="no", save_strategy="no")
+
+    plan = make(asked, laptop, RUN, num_train=100)
+
+    assert (plan.num_evaluations, plan.num_checkpoints) == (0, 0)
+
+
+def test_several_gpus_are_pinned_to_one_with_a_reason(recipe, workstation):
+    plan = make(recipe(), workstation, RUN)
+
+    assert plan.env == {"CUDA_VISIBLE_DEVICES": "0"}
+    assert "2 GPUs" in plan.reasons[0]
+    assert plan.command.startswith("CUDA_VISIBLE_DEVICES=0 ")
+
+
+def test_the_recipes_own_choice_of_gpu_stays(recipe, workstation):
+    plan = make(recipe(env={"CUDA_VISIBLE_DEVICES": "1"}), workstation, RUN)
+
+    assert plan.env == {}
+    assert "GPU 1" in plan.reasons[0]
+
+
+def test_bf16_that_nobody_asked_for_is_float32_on_a_cpu(recipe, laptop, workstation):
+    assert make(recipe(), laptop, RUN).precision == "float32"
+    assert make(recipe(), workstation, RUN).precision == "bf16 mixed"
+
+
+def test_trust_remote_code_is_shown(recipe, laptop):
+    plan = make(recipe(trust_remote_code=True), laptop, RUN)
+
+    assert plan.trust_remote_code
+    assert any("trust_remote_code" in reason for reason in plan.reasons)
+
+
+def test_the_command_survives_a_shell(recipe, laptop):
+    plan = make(recipe(), laptop, Path("runs/with space"))
+
+    assert shlex.split(plan.command)[1:] == ["-m", "align_cli.worker", "runs/with space"]
+
+
+def test_a_plan_is_json(recipe, workstation):
+    plan = make(recipe(), workstation, RUN, num_train=10, tokens=1000)
+
+    document = json.loads(json.dumps(plan.as_dict()))
+
+    assert document["num_sequences"] == 10
+    assert document["command"] == plan.command
+
+
+@given(rows=st.integers(1, 10_000), batch=st.integers(1, 64), accumulation=st.integers(1, 32))
+def test_an_epoch_of_steps_sees_every_row_and_wastes_less_than_a_step(rows, batch, accumulation):
+    plan = make(_recipe(batch, accumulation), Host(cpus=1, memory_bytes=0), RUN, num_train=rows)
+
+    assert plan.steps_per_epoch is not None
+    assert plan.steps_per_epoch * plan.global_batch_size >= rows
+    assert (plan.steps_per_epoch - 1) * plan.global_batch_size < rows
+
+
+def _recipe(batch: int, accumulation: int) -> Recipe:
+    return Recipe(
+        task="sft",
+        path="",
+        text="",
+        overrides=(),
+        values={"per_device_train_batch_size": batch, "gradient_accumulation_steps": accumulation},
+        defaults=DEFAULTS,
+        mixture=Mixture(),
+        launch=Launch(),
+        profile="align",
+        behaviours={},
+        env={},
+        origins={},
+        notes=(),
+    )
