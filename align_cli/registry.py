@@ -84,7 +84,7 @@ def load(entry: Entry) -> Any:
 def suggest(name: str, known: Iterable[str]) -> str:
     """`did you mean …?` for near spellings, else the list of what exists."""
     known = list(known)
-    near = difflib.get_close_matches(name, known, n=3, cutoff=0.7)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.6)
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"available: {', '.join(known)}" if known else ""

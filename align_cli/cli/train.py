@@ -6,12 +6,13 @@ Everything up to the model's folder happens here without torch; the work itself 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
 
 import typer
 
@@ -20,8 +21,12 @@ from align_cli.cli import complete, documents
 from align_cli.cli import task as task_command
 from align_cli.cli.words import WordsCommand
 from align_cli.errors import AlignError, DataError, LaunchError, Problem, RecipeError, UsageError
-from align_cli.recipe.schema import Recipe
+from align_cli.recipe import secrets
+from align_cli.recipe.schema import Note, Recipe
 from align_cli.tasks.task import Task
+
+if TYPE_CHECKING:
+    from align_cli.mix.describe import SourceFact
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -85,17 +90,17 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
     from align_cli.launch import adapt as adaptation
     from align_cli.launch import host as hosts
     from align_cli.launch import plan as plans
-    from align_cli.recipe.schema import Note
 
     host = hosts.inspect()
     found = adaptation.mismatches(recipe, host)
     if adapt:
         recipe, found = adaptation.adapted(recipe, found), []
-    facts, problems = _known_before(recipe, task)
+    known_now = _known_before(recipe, task)
+    facts, elsewhere, problems = known_now.facts, known_now.elsewhere, known_now.error
     rows = dry_run.expected_rows(recipe, facts)
     known = None if recipe.get("packing") else rows["train"]
     plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=known)
-    notes = adaptation.as_notes(recipe, found)
+    notes = [*adaptation.as_notes(recipe, found), *elsewhere]
     if task.run is None:
         notes.append(Note("task", f"this version checks and plans {task.name}, but does not train it yet"))
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
@@ -132,8 +137,8 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
             problems=adaptation.as_problems(recipe, found),
             hint="--adapt uses the values named here",
         )
-    if problems := _known_before(recipe, task)[1]:
-        raise problems
+    if obstacle := _known_before(recipe, task).obstacle:
+        raise obstacle
 
     # Imported this late because help and dry runs need none of it.
     from align_cli.models.locate import locate
@@ -156,6 +161,8 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
     plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens)
     render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)
     directory.seal(run, recipe, plan.as_dict(), prepared, model)
+    # The sealed recipe holds no secrets: the worker finds them in its environment.
+    os.environ.update({name: value for name, value in recipe.env.items() if secrets.is_secret(name)})
 
     from align_cli.worker import run as work
 
@@ -226,28 +233,54 @@ def _load(words: Sequence[str], task: Task) -> Recipe:
     return load.load(words, task)
 
 
-def _known_before(recipe: Recipe, task: Task) -> tuple[list[Any], AlignError | None]:
-    """What is known of the sources, and the error for all that is already wrong with data and model."""
+class _Known(NamedTuple):
+    facts: list[SourceFact]
+    elsewhere: list[Note]
+    """Paths of the machine an old recipe was written on: no reason to fail its dry run."""
+    error: AlignError | None
+    """Everything that is already wrong with the data and the model."""
+
+    @property
+    def obstacle(self) -> AlignError | None:
+        """What stands in the way of a real run: a path of another machine does, too."""
+        if self.error is None and self.elsewhere:
+            return RecipeError(
+                "the recipe names paths that are not on this machine",
+                problems=[Problem(note.message, note.where) for note in self.elsewhere],
+                hint="override them: KEY=VALUE after the recipe",
+            )
+        return self.error
+
+
+def _known_before(recipe: Recipe, task: Task) -> _Known:
+    """What can be known of data and model without work."""
     from align_cli.mix.describe import describe
     from align_cli.models.locate import check
 
     facts = describe(recipe.mixture, task.rows if task.run is not None else ())
-    problems: list[Problem] = []
+    is_old = recipe.profile.startswith("handbook")
+    elsewhere: list[Note] = []
+    from_data: list[Problem] = []
+    for number, fact in enumerate(facts):
+        if fact.problem is None:
+            continue
+        if is_old and fact.exists is False and Path(fact.path).is_absolute():
+            elsewhere.append(Note(f"mixture.sources.{number}", f"{fact.path} is not on this machine", fact.label))
+        else:
+            from_data.append(fact.problem)
     name = recipe.get("model_name_or_path")
-    if name:
-        model = check(name)
-    else:
-        model = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
+    origin = recipe.origins.get("model_name_or_path")
+    unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
+    model = check(name) if name else unnamed
+    if model is not None and is_old and name and not Path(name).expanduser().exists() and "://" not in name:
+        elsewhere.append(Note("model_name_or_path", f"{name} is not on this machine", str(origin or "")))
+        model = None
     if model is not None:
-        origin = recipe.origins.get("model_name_or_path")
-        problems.append(replace(model, where=f"{origin}: {model.where}" if origin and model.where else model.where))
-    from_data = [fact.problem for fact in facts if fact.problem is not None]
-    problems += from_data
-    if not problems:
-        return facts, None
-    if model is None:
-        return facts, DataError("the data cannot be read", problems=problems)
-    return facts, RecipeError("the recipe names what is not there", problems=problems)
+        where = f"{origin}: {model.where}" if origin and model.where else model.where
+        problems = [replace(model, where=where), *from_data]
+        return _Known(facts, elsewhere, RecipeError("the recipe names what is not there", problems=problems))
+    error = DataError("the data cannot be read", problems=from_data) if from_data else None
+    return _Known(facts, elsewhere, error)
 
 
 def _already_done(run: Any, task: Task) -> dict[str, Any]:

@@ -169,3 +169,22 @@ def test_json_is_one_document(align: Align, recipe: Path):
 
     assert isinstance(json.loads(done.out), dict)
     assert done.err == ""
+
+
+def test_an_old_recipe_from_another_machine_dry_runs_with_a_note_and_does_not_run(align: Align, tmp_path: Path):
+    (tmp_path / "old.yaml").write_text(
+        "model_name_or_path: /elsewhere/model\n"
+        "dataset_mixer:\n  /elsewhere/rows: 1.0\ndataset_splits: [train]\n"
+        "torch_dtype: null\nmax_seq_length: 64\noutput_dir: out\n"
+    )
+
+    dry = align("train", "sft", "old.yaml", "--dry-run", "--json")
+    real = align("train", "sft", "old.yaml")
+
+    assert dry.code == 0, dry.err
+    said = [note["message"] for note in dry.document["notes"]]
+    assert any("/elsewhere/rows is not on this machine" in message for message in said)
+    assert any("/elsewhere/model is not on this machine" in message for message in said)
+    assert real.code == 2
+    assert "/elsewhere/model is not on this machine" in real.err
+    assert not (tmp_path / "out").exists()
