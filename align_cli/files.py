@@ -10,7 +10,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,6 +81,24 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("a") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def build_once(folder: Path, make: Callable[[Path], None]) -> bool:
+    """Let `make` fill `folder` unless it exists; True if it did. A second process that asks meanwhile waits.
+
+    For content-addressed folders: what a killed build left behind is swept away by the next one.
+    """
+    if folder.is_dir():
+        return True
+    with locked(folder.with_name(f".{folder.name}.lock")):
+        if folder.is_dir():
+            return True
+        for left in folder.parent.glob(f".{folder.name}.*"):
+            if left.is_dir():
+                shutil.rmtree(left, ignore_errors=True)
+        with new_folder(folder) as work:
+            make(work)
+    return False
 
 
 def digest_of(value: Any) -> str:

@@ -1,0 +1,206 @@
+"""What a recipe decides about tokens: template, tokenizer, loss, lengths, packing; and what contradicts the rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from align_cli.errors import Problem, RecipeError
+from align_cli.models import templates
+from align_cli.models.locate import locate_tokenizer
+from align_cli.models.templates import Template
+from align_cli.models.tokenizer import Tokenizer, load
+from align_cli.recipe.schema import Recipe
+from align_cli.tasks.encoding import StopToken, stop_token
+from align_cli.tasks.packing import Strategy
+from align_cli.tasks.rendering import Loss, Renderer
+
+_OLD = "handbook-2023"
+_CHATML = ("<|im_start|>", "<|im_end|>")
+#: Models whose tokenizers have ChatML already; the Handbook leaves them alone.
+_CHATML_BUILT_IN = "gemma-tokenizer-chatml"
+_HUGE = 100_000  # tokens; above, a tokenizer's model_max_length means "not said" (Handbook)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Every choice that changes the tokens; part of the store's address."""
+
+    assistant_only_loss: bool
+    completion_only_loss: bool | None
+    """None: yes for prompt/completion rows, as TRL."""
+    max_length: int | None
+    """Tokens; None: no limit."""
+    keep_end: bool
+    packing: Strategy | None
+    eval_packing: Strategy | None
+    drop_remainder: bool
+    shuffle_seed: int | None
+    """Seed of `shuffle_dataset`; None: the mixture's order stays."""
+    add_special_tokens: bool | None
+    """None: for text, not for conversations, as TRL."""
+    append_eos_text: bool
+    """EOS after text and text completions that do not end with it, as TRL."""
+    append_eos_id: bool
+    """EOS after every row, as trl up to 0.12 did when packing."""
+    insert_empty_system: bool
+    max_train_samples: int | None
+    max_eval_samples: int | None
+    skip_bad_rows: bool
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The settings with the tokenizer and the template they need."""
+
+    settings: Settings
+    tokenizer: Tokenizer
+    template: Template | None
+
+    def renderer(self, columns: Sequence[str], *, conversational: bool) -> Renderer:
+        """How rows with these columns become text."""
+        settings = self.settings
+        completion = "prompt" in columns and settings.completion_only_loss is not False
+        loss: Loss = "completion" if completion else "all"
+        if settings.assistant_only_loss:
+            loss = "assistant in completion" if completion else "assistant"
+        return Renderer(
+            template=self.template if conversational else None,
+            variables=self.tokenizer.special,
+            loss=loss,
+            eos=self.tokenizer.eos if settings.append_eos_text and not conversational else None,
+            insert_empty_system=settings.insert_empty_system,
+        )
+
+    def stop_token(self, renderer: Renderer, *, conversational: bool) -> StopToken:
+        """The token that ends an answer, and whether it is trained.
+
+        Raises:
+            RecipeError: the loss is masked and leaves out the token that closes the assistant's turn.
+        """
+        if not conversational:
+            closed = self.settings.append_eos_text or self.settings.append_eos_id
+            return StopToken(self.tokenizer.eos, closed)
+        stop = stop_token(renderer, self.tokenizer)
+        if stop.text is not None and not stop.trained:
+            raise RecipeError(
+                f"the chat template ({renderer.marked.source}) closes the assistant's turn with {stop.text} outside "
+                "what it marks as generated: the model would never learn to stop",
+                hint=f"move {stop.text} before {{% endgeneration %}}, use chat_template: chatml, "
+                "or set assistant_only_loss: false",
+            )
+        return stop
+
+    def notes(self, stop: StopToken, *, conversational: bool) -> list[str]:
+        """What is unusual about how answers end, in sentences."""
+        if not conversational or self.template is None:
+            return []
+        if stop.text is None:
+            return ["the chat template closes the assistant's turn with no special token: generation may run on"]
+        if stop.text != self.tokenizer.eos:
+            return [
+                f"answers end with {stop.text}, but the tokenizer's EOS is {self.tokenizer.eos}: generation stops at "
+                f"{stop.text} only if told to; eos_token: {stop.text!r} makes it the EOS"
+            ]
+        return []
+
+
+def choose(recipe: Recipe, model: Path, *, say: Callable[[str], None]) -> Chosen:
+    """Settings, tokenizer and template of a recipe for the model in this folder.
+
+    Raises:
+        RecipeError, UsageError: what the recipe names does not exist or does not fit together.
+    """
+    elsewhere = recipe.get("tokenizer_name_or_path")
+    own = load(locate_tokenizer(elsewhere, say=say) if elsewhere else model)
+    eos, pad = recipe.get("eos_token"), recipe.get("pad_token")
+    chat_template, path = recipe.get("chat_template"), recipe.get("chat_template_path")
+    template: Template | None
+    if path and not chat_template and Path(path).expanduser().suffix not in (".jinja", ".j2"):
+        own, template = _cloned(own, path, say)
+    else:
+        template = templates.resolve(
+            chat_template=chat_template,
+            chat_template_path=path,
+            of_tokenizer=own.chat_template,
+            otherwise=recipe.behaviours.get("default_chat_template"),
+        )
+    own, template = _with_chatml(recipe, own, template)
+    return Chosen(_settings(recipe, own), own.with_special(eos_token=eos, pad_token=pad), template)
+
+
+def check(chosen: Chosen, columns: Sequence[str], *, conversational: bool) -> None:
+    """Raise for a tokenizer that cannot train, and for settings that these rows cannot honour; all of it together."""
+    settings, problems = chosen.settings, chosen.tokenizer.problems()
+    if conversational and chosen.template is None:
+        hint = "set chat_template: chatml (or zephyr, or a file), or train on plain text"
+        problems.append(
+            Problem("the tokenizer has no chat template, and the rows are conversations", "chat_template", hint)
+        )
+    if settings.assistant_only_loss and not conversational:
+        hint = "remove it, or give conversations (messages)"
+        problems.append(Problem("the rows are not conversations", "assistant_only_loss", hint))
+    if settings.completion_only_loss and "prompt" not in columns:
+        hint = "use assistant_only_loss: true for conversations" if conversational else "give prompt and completion"
+        problems.append(Problem("the rows have no prompt and completion", "completion_only_loss", hint))
+    if problems:
+        raise RecipeError("the recipe does not fit the rows and the tokenizer", problems=problems)
+
+
+def _settings(recipe: Recipe, tokenizer: Tokenizer) -> Settings:
+    behaviours = recipe.behaviours
+    packing: Strategy | None = recipe.get("packing_strategy", "bfd") if recipe.get("packing") else None
+    eval_packing = packing
+    if recipe.get("eval_packing") is not None:
+        eval_packing = recipe.get("packing_strategy", "bfd") if recipe.get("eval_packing") else None
+    max_length = recipe.get("max_length")
+    cap = behaviours.get("model_max_length_cap")
+    if max_length is None and cap:
+        max_length = int(cap) if tokenizer.model_max_length > _HUGE else tokenizer.model_max_length
+    if max_length is None and (packing or eval_packing):
+        raise RecipeError("packing needs max_length", hint="set max_length to the length of a training sequence")
+    side = recipe.get("truncation_side")
+    old = recipe.profile == _OLD
+    special = behaviours.get("add_special_tokens")
+    return Settings(
+        assistant_only_loss=bool(recipe.get("assistant_only_loss")),
+        completion_only_loss=recipe.get("completion_only_loss"),
+        max_length=max_length,
+        keep_end=side == "left" if side else recipe.get("truncation_mode") == "keep_end",
+        packing=packing,
+        eval_packing=eval_packing,
+        drop_remainder=bool(behaviours.get("drop_remainder")),
+        shuffle_seed=int(recipe.get("seed", 42)) if recipe.get("shuffle_dataset") else None,
+        add_special_tokens=bool(special) if old else special,
+        append_eos_text=not old and not behaviours.get("append_eos"),
+        append_eos_id=bool(behaviours.get("append_eos")) and packing is not None,
+        insert_empty_system=bool(recipe.get("auto_insert_empty_system_msg")),
+        max_train_samples=recipe.get("max_train_samples"),
+        max_eval_samples=recipe.get("max_eval_samples"),
+        skip_bad_rows=recipe.mixture.on_bad_rows == "skip",
+    )
+
+
+def _cloned(own: Tokenizer, path: str, say: Callable[[str], None]) -> tuple[Tokenizer, Template]:
+    """Template, EOS and missing tokens of another model's tokenizer (TRL's `chat_template_path: MODEL`)."""
+    other = load(locate_tokenizer(path, say=say))
+    if other.chat_template is None:
+        raise RecipeError(f"chat_template_path: the tokenizer {path} has no chat template", hint="name another model")
+    tokens = [token.content for _, token in sorted(other.backend.get_added_tokens_decoder().items())]
+    return own.with_added(tokens).with_special(eos_token=other.eos), Template(other.chat_template, path)
+
+
+def _with_chatml(recipe: Recipe, own: Tokenizer, template: Template | None) -> tuple[Tokenizer, Template | None]:
+    """The Handbook's rule of 2023: a ChatML template, even the tokenizer's own, becomes trl's, with its tokens."""
+    applies = (
+        (recipe.behaviours.get("chatml_special_tokens") or recipe.profile == _OLD)
+        and template is not None
+        and _CHATML[0] in template.text
+        and _CHATML_BUILT_IN not in str(recipe.get("model_name_or_path"))
+    )
+    if not applies:
+        return own, template
+    start, end = _CHATML
+    own = own.with_added(_CHATML).with_special(bos_token=start, eos_token=end, pad_token=end)
+    return own, templates.shipped("chatml")

@@ -1,0 +1,276 @@
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from align_cli.errors import DataError, LaunchError, RecipeError
+from align_cli.models.tokenizer import load
+from align_cli.recipe.schema import Mixture, Source
+from align_cli.tasks.tokens import prepare as prepare_tokens
+from tests.models.tiny import CHATML, tiny_model
+from tests.tasks.mixtures import KINDS, prepare, read_tokens, recipe, write_rows
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    return tiny_model(tmp_path / "model")
+
+
+def chat(*turns: str) -> dict[str, Any]:
+    roles = ("user", "assistant")
+    return {"messages": [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]}
+
+
+def texts(model: Path, path: Path, *, only_loss: bool = False) -> list[str]:
+    """Each sequence decoded; with `only_loss`, its trained part."""
+    backend = load(model).backend
+    rows = read_tokens(path)
+    kept = [
+        [i for i, label in zip(row["input_ids"], row["labels"], strict=True) if not only_loss or label != -100]
+        for row in rows
+    ]
+    return [backend.decode(ids, skip_special_tokens=False) for ids in kept]
+
+
+def test_conversations_are_rendered_and_trained_whole(model: Path, tmp_path: Path) -> None:
+    done = prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello<|im_end|>\n"
+    assert texts(model, done.folder / "train.arrow") == [text]
+    assert texts(model, done.folder / "train.arrow", only_loss=True) == [text]
+    assert (done.num_train, done.num_eval, done.from_store) == (1, 0, False)
+    assert (done.folder / "chat_template.jinja").read_text() == CHATML
+
+
+def test_only_the_answers_are_trained_on_request(model: Path, tmp_path: Path) -> None:
+    done = prepare([chat("Hi", "Hello", "More", "No")], model, tmp_path, assistant_only_loss=True)
+
+    assert texts(model, done.folder / "train.arrow", only_loss=True) == ["Hello<|im_end|>No<|im_end|>"]
+    assert done.report["stop_token"] == {"text": "<|im_end|>", "trained": True}
+    assert [in_loss for _, in_loss in done.report["sample"]["segments"]] == [False, True, False, True, False]
+
+
+def test_completions_are_trained_with_their_eos(model: Path, tmp_path: Path) -> None:
+    done = prepare([{"prompt": "2+2=", "completion": "4"}], model, tmp_path)
+
+    assert texts(model, done.folder / "train.arrow", only_loss=True) == ["4<|im_end|>"]
+    assert done.report["loss"] == "completion"
+
+
+def test_the_report_counts_what_happened(model: Path, tmp_path: Path) -> None:
+    rows = [{"prompt": "abc", "completion": "d"}, {"prompt": "abcdefgh", "completion": "i"}]
+
+    report = prepare(rows, model, tmp_path, max_length=6).report
+
+    assert report["rows"] == {"train": 1, "eval": 0}
+    assert report["tokens"] == {"train": 5, "in_loss": 2, "share_in_loss": 0.4}
+    assert report["lengths"] == {"min": 5, "median": 5, "p95": 10, "max": 10}
+    assert report["truncated"] == 1
+    assert report["dropped"] == {"no trained token left at max_length": 1}
+    assert report["mixture"]["sources"][0]["available"] == 2
+    assert json.loads(json.dumps(report)) == report
+
+
+def test_a_second_run_finds_the_tokens_in_the_store(model: Path, tmp_path: Path) -> None:
+    first = prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    second = prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    assert (second.from_store, second.folder, second.report) == (True, first.folder, first.report)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"max_length": 512},
+        {"assistant_only_loss": True},
+        {"chat_template": "zephyr"},
+        {"eos_token": "<eos>"},
+        {"packing": True},
+        {"truncation_mode": "keep_end"},
+        {"shuffle_dataset": True},
+        {"max_train_samples": 1},
+    ],
+    ids=str,
+)
+def test_whatever_changes_the_tokens_changes_their_address(change: dict[str, Any], model: Path, tmp_path: Path) -> None:
+    first = prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    assert prepare([chat("Hi", "Hello")], model, tmp_path, **change).digest != first.digest
+
+
+def test_what_the_trainer_alone_reads_does_not(model: Path, tmp_path: Path) -> None:
+    first = prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    assert prepare([chat("Hi", "Hello")], model, tmp_path, learning_rate=1.0, seed=3).from_store
+    assert first.num_train == 1
+
+
+def test_sample_limits_take_the_first_rows_of_each_split(model: Path, tmp_path: Path) -> None:
+    rows = [{"text": f"{i:05}"} for i in range(2500)]
+
+    done = prepare(rows, model, tmp_path, evaluation=rows[:9], max_train_samples=2300, max_eval_samples=4)
+
+    assert (done.num_train, done.num_eval) == (2300, 4)
+    assert texts(model, done.folder / "train.arrow")[-1] == "02299<|im_end|>"
+
+
+def test_evaluation_rows_are_packed_as_training_rows_unless_said_otherwise(model: Path, tmp_path: Path) -> None:
+    rows = [{"text": "abc"}] * 6
+
+    packed = prepare(rows, model, tmp_path, evaluation=rows, packing=True, max_length=8)
+    apart = prepare(rows, model, tmp_path, evaluation=rows, packing=True, max_length=8, eval_packing=False)
+
+    assert (packed.num_train, packed.num_eval) == (3, 3)
+    assert (apart.num_train, apart.num_eval) == (3, 6)
+    assert packed.report["packing"] == {"strategy": "bfd", "sequences": 3, "fill": 1.0}
+    assert read_tokens(packed.folder / "train.arrow")[0]["seq_lengths"] == [4, 4]
+
+
+def test_old_packing_puts_eos_after_every_row_and_drops_the_remainder(model: Path, tmp_path: Path) -> None:
+    behaviours = {"append_eos": True, "drop_remainder": True}
+    values = {"packing": True, "packing_strategy": "wrapped", "max_length": 4, "eos_token": "<eos>"}
+
+    done = prepare(
+        [{"text": "abc"}, {"text": "de<eos>"}, {"text": "f"}], model, tmp_path, behaviours=behaviours, **values
+    )
+
+    assert texts(model, done.folder / "train.arrow") == ["abc<eos>", "de<eos><eos>"]
+
+
+def test_an_old_chatml_recipe_brings_its_special_tokens(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "model", eos_token="<eos>")
+
+    done = prepare([chat("Hi", "Hello")], model, tmp_path, behaviours={"chatml_special_tokens": True})
+
+    assert (done.report["eos"], done.report["pad"]) == ("<|im_end|>", "<|im_end|>")
+    assert done.report["template"]["source"] == "chatml (shipped)"
+
+
+def test_the_template_of_another_model_brings_its_tokens(model: Path, tmp_path: Path) -> None:
+    other = tiny_model(tmp_path / "other", template="{{ messages[0].content }}<end>", eos_token="<end>")
+
+    done = prepare([chat("Hi", "Hello")], model, tmp_path, chat_template_path=str(other))
+
+    assert (done.report["eos"], done.report["added_tokens"]) == ("<end>", ["<end>"])
+    assert [len(row["input_ids"]) for row in read_tokens(done.folder / "train.arrow")] == [3]
+
+
+def test_an_end_of_turn_outside_the_loss_is_an_error_with_the_fix(model: Path, tmp_path: Path) -> None:
+    template = (
+        "{% for m in messages %}{% if m.role == 'assistant' %}{% generation %}{{ m.content }}{% endgeneration %}"
+        "{% else %}{{ m.content }}{% endif %}<|im_end|>{% endfor %}"
+    )
+
+    with pytest.raises(RecipeError, match="would never learn to stop") as caught:
+        prepare([chat("Hi", "Hello")], model, tmp_path, chat_template=template, assistant_only_loss=True)
+
+    assert "endgeneration" in caught.value.hint
+
+
+def test_conversations_without_a_template_name_one_to_use(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "model", template=None)
+
+    with pytest.raises(RecipeError) as caught:
+        prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    (problem,) = caught.value.problems
+    assert "no chat template" in problem.message
+    assert "chat_template: chatml" in problem.hint
+
+
+def test_everything_that_does_not_fit_is_reported_at_once(tmp_path: Path) -> None:
+    model = tiny_model(tmp_path / "model", eos_token=None)
+
+    with pytest.raises(RecipeError) as caught:
+        prepare([{"text": "abc"}], model, tmp_path, assistant_only_loss=True, completion_only_loss=True)
+
+    assert [problem.where for problem in caught.value.problems] == [
+        "eos_token",
+        "assistant_only_loss",
+        "completion_only_loss",
+    ]
+
+
+PICKY = "{% if messages[0].content == 'bad' %}{{ raise_exception('I refuse') }}{% endif %}" + CHATML
+
+
+def test_rows_the_template_refuses_are_named(model: Path, tmp_path: Path) -> None:
+    rows = [chat("Hi", "Hello"), chat("bad", "row")]
+
+    with pytest.raises(DataError, match=r"refuses 1 row$") as caught:
+        prepare(rows, model, tmp_path, chat_template=PICKY)
+
+    (problem,) = caught.value.problems
+    assert problem.message == "I refuse"
+    assert "row 2 of the mixture" in problem.where
+
+
+def test_rows_the_template_refuses_are_skipped_and_counted_on_request(model: Path, tmp_path: Path) -> None:
+    train = write_rows(tmp_path / "rows.jsonl", [chat("Hi", "Hello"), chat("bad", "row")])
+    mixture = Mixture(sources=(Source(path=str(train)),), on_bad_rows="skip")
+
+    done = prepare_tokens(recipe(mixture, chat_template=PICKY), model, kinds=KINDS)
+
+    assert done.num_train == 1
+    assert done.report["dropped"] == {"refused by the chat template": 1}
+
+
+def test_no_trained_token_is_an_error_and_leaves_no_store(model: Path, tmp_path: Path, cache: Path) -> None:
+    with pytest.raises(DataError, match="no token would be trained") as caught:
+        prepare([{"prompt": "abcdefgh", "completion": "i"}], model, tmp_path, max_length=4)
+
+    assert "raise max_length (now 4)" in caught.value.hint
+    assert [item for item in (cache / "tokens").iterdir() if not item.name.endswith(".lock")] == []
+
+
+def test_an_evaluation_split_that_empties_is_an_error(model: Path, tmp_path: Path) -> None:
+    train, evaluation = [{"prompt": "a", "completion": "b"}], [{"prompt": "abcdefgh", "completion": "i"}]
+
+    with pytest.raises(DataError, match="the evaluation split is empty"):
+        prepare(train, model, tmp_path, evaluation=evaluation, max_length=4)
+
+
+def test_packing_without_a_length_is_an_error(model: Path, tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="packing needs max_length"):
+        prepare([{"text": "abc"}], model, tmp_path, packing=True, max_length=None)
+
+
+def test_a_full_disk_is_one_clear_error(model: Path, tmp_path: Path) -> None:
+    rows = [{"text": "x" * 1000}] * 100
+    prepare(rows, model, tmp_path)  # the mixture is in the store; only the tokens do not fit
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, before[1]))
+
+    try:
+        with pytest.raises(LaunchError, match="tokens cannot be written") as caught:
+            prepare(rows, model, tmp_path, max_length=900)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert "ALIGN_CACHE" in caught.value.hint
+
+
+def test_preparing_imports_neither_torch_nor_transformers(model: Path, tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from tests.tasks.mixtures import prepare;"
+        "prepare([{'text': 'abc'}], Path(sys.argv[1]), Path(sys.argv[2]));"
+        "heavy = {'torch', 'transformers', 'trl', 'datasets', 'accelerate'} & set(sys.modules); assert not heavy, heavy"
+    )
+
+    words = [sys.executable, "-c", code, str(model), str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, cwd=Path(__file__).parents[2], check=False)
+
+    assert done.returncode == 0, done.stderr
