@@ -12,7 +12,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
@@ -20,6 +19,7 @@ from align_cli.errors import DataError
 from align_cli.mix import splits
 from align_cli.mix.faults import fault
 from align_cli.mix.formats import READABLE, File, file_at, format_of, shown
+from align_cli.packages import root_of
 from align_cli.recipe.schema import Source
 
 Kind = Literal["file", "folder", "glob", "saved", "package", "shipped", "hub"]
@@ -93,17 +93,13 @@ def package_path(reference: str, label: str) -> Path:
     package, _, inner = reference.removeprefix("pkg://").partition("/")
     if not package or not inner or ".." in Path(inner).parts:
         raise fault(label, f'"{reference}" names no file in a package', "write pkg://PACKAGE/FILE")
-    try:
-        spec = find_spec(package) if package.isidentifier() else None
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None or not spec.submodule_search_locations:
+    root = root_of(package)
+    if root is None:
         raise fault(
             label, f'the package "{package}" of {reference} is not installed', "install it, or give the file's own path"
         )
-    for root in spec.submodule_search_locations:
-        if (Path(root) / inner).exists():
-            return Path(root) / inner
+    if (root / inner).exists():
+        return root / inner
     raise fault(
         label, f'the package "{package}" holds no file "{inner}"', "the path is relative to the package's folder"
     )

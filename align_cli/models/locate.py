@@ -17,8 +17,8 @@ from pathlib import Path
 
 from align_cli.errors import LaunchError, Problem, UsageError
 from align_cli.files import build_once, cache_root, digest_of, digest_of_file, write_text
+from align_cli.packages import SCHEME, root_of
 
-PACKAGE = "pkg://"
 #: Raise when the converted folder changes for the same GGUF file.
 _CONVERSION = 1
 _LONGEST = 96  # characters in a Hub id
@@ -76,7 +76,7 @@ def check(name: str) -> Problem | None:
     if not name.strip():
         return Problem("no model is named", "model_name_or_path", "set it to a folder, a .gguf file or a Hub id")
     place = _local(name)
-    if name.startswith(PACKAGE):
+    if name.startswith(SCHEME):
         return _check_package(name, place)
     if place is not None:
         return _check_place(place)
@@ -92,28 +92,18 @@ def check(name: str) -> Problem | None:
 
 def _local(name: str) -> Path | None:
     """The file or folder that `name` means on this machine, if it exists."""
-    if name.startswith(PACKAGE):
-        package, _, inside = name.removeprefix(PACKAGE).partition("/")
-        root = _package_root(package)
+    if name.startswith(SCHEME):
+        package, _, inside = name.removeprefix(SCHEME).partition("/")
+        root = root_of(package)
         place = root / inside if root and ".." not in Path(inside).parts else None
     else:
         place = Path(name).expanduser()
     return place if place is not None and os.path.exists(place) else None  # Path.exists raises where it may not look
 
 
-def _package_root(package: str) -> Path | None:
-    """Folder of an installed package, which is not imported: what it depends on may be absent."""
-    try:
-        spec = find_spec(package) if package.isidentifier() else None
-    except (ImportError, ValueError):
-        return None
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    return Path(places[0]) if places else None
-
-
 def _check_package(name: str, place: Path | None) -> Problem | None:
-    package, _, inside = name.removeprefix(PACKAGE).partition("/")
-    root = _package_root(package)
+    package, _, inside = name.removeprefix(SCHEME).partition("/")
+    root = root_of(package)
     if root is None:
         installable = package.replace("_", "-")
         return Problem(f'the package "{package}" is not installed', name, f"pip install --no-deps {installable}")

@@ -12,12 +12,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from align_cli.errors import RecipeError
 from align_cli.files import digest_of
+from align_cli.packages import root_of
 
 Messages = Sequence[Mapping[str, Any]]
 Span = tuple[int, int]
@@ -156,9 +156,8 @@ def training_variant(template: Template) -> Template | None:
     TRL 1.16 ships `NAME.jinja` beside `NAME_training.jinja` and swaps one for the other when `assistant_only_loss` is
     asked of a template without markers; so do we, for the same ids and masks.
     """
-    spec = find_spec("trl")
-    places = list(spec.submodule_search_locations or ()) if spec else []
-    for file in sorted(Path(places[0], "chat_templates").glob("*.jinja")) if places else ():
+    root = root_of("trl")
+    for file in sorted((root / "chat_templates").glob("*.jinja")) if root else ():
         marked = file.with_name(f"{file.stem}_training.jinja")
         if marked.is_file() and file.read_text(encoding="utf-8") == template.text:
             return Template(marked.read_text(encoding="utf-8"), f"{marked.stem} (TRL)")

@@ -17,11 +17,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from align_cli import files
+from align_cli import files, packages
 from align_cli.errors import PluginError
 
 _FORMAT = 3  # of the cache; raise it when Field or the reader changes
@@ -97,18 +96,6 @@ def group_of(name: str) -> str:
     return _OTHER
 
 
-def package_root(module: str) -> Path | None:
-    """Folder of the module's top-level package, found without importing it; None when it is not installed."""
-    top = module.partition(".")[0]
-    try:
-        spec = find_spec(top)
-    except (ImportError, ValueError):
-        return None
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(next(iter(spec.submodule_search_locations)))
-
-
 _OTHER = "other"
 
 
@@ -126,7 +113,7 @@ def _key(configs: Sequence[str]) -> str:
 
 
 def _root_or_fail(config: str) -> Path:
-    root = package_root(config)
+    root = packages.root_of(config)
     if root is None:
         package = config.partition(".")[0].partition(":")[0]
         raise PluginError(f"the package {package} is not installed", hint=f"pip install {package}")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from align_cli.errors import Problem, RecipeError
 from align_cli.recipe import blocks, checks, mixtures, paths, profiles, provenance, renames, secrets
@@ -19,16 +19,13 @@ from align_cli.recipe.fields import Field, fields_of
 from align_cli.recipe.layers import Stack, read_stack
 from align_cli.recipe.overrides import split_words
 from align_cli.recipe.provenance import Key, dotted
-from align_cli.recipe.schema import Launch, Mixture, Note, Origin, Recipe, Source
-
-if TYPE_CHECKING:
-    from align_cli.tasks.task import Task
+from align_cli.recipe.schema import Launch, Mixture, Note, Origin, Recipe, Source, Subject
 
 #: Top-level words that are neither fields nor data.
 BLOCKS = frozenset({"mixture", "launch", "extends", "profile", "env"})
 
 
-def load(words: Sequence[str], task: Task, *, profile: str | None = None) -> Recipe:
+def load(words: Sequence[str], task: Subject, *, profile: str | None = None) -> Recipe:
     """The recipe that `words` describe: a path or shipped name, and overrides in any spelling.
 
     `profile` wins over the recipe's own `profile:` and over the one that its keys imply.
@@ -46,7 +43,7 @@ def known_words(fields: Mapping[str, Field]) -> frozenset[str]:
 
 
 class _Loader:
-    def __init__(self, task: Task, fields: Mapping[str, Field]) -> None:
+    def __init__(self, task: Subject, fields: Mapping[str, Field]) -> None:
         self.task, self.fields = task, fields
         self.problems: list[Problem] = []
         self.notes: list[Note] = []
@@ -141,7 +138,7 @@ class _Loader:
             self.problems += found
             if found:
                 self.unread.add("mixture")
-            mixture = paths.of_sources(mixture, stack)
+            mixture = paths.of_sources(mixture, stack.folder)
         launch, found = blocks.launch(stack.tree.get("launch"), stack.where, self.fields)
         self.problems += found
         return mixture, launch
@@ -165,7 +162,7 @@ class _Loader:
                     continue
                 self.unread.add(key)
                 self.problems.append(Problem(f"{key}: expected {error}", stack.where((key,))))
-        return paths.of_values(values, stack)
+        return paths.of_values(values, stack.folder)
 
     def _unknown(self, key: str, value: Any, stack: Stack) -> Problem:
         known = (frozenset(self.fields) | BLOCKS | mixtures.DATA_KEYS) - {"profile"}

@@ -5,23 +5,20 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import yaml
 
 from align_cli.errors import RecipeError
 from align_cli.recipe import mixtures, profiles, provenance, renames
 from align_cli.recipe.fields import fields_of
-from align_cli.recipe.schema import Note
-
-if TYPE_CHECKING:
-    from align_cli.tasks.task import Task
+from align_cli.recipe.schema import Note, Subject
 
 #: Data spellings that are rewritten; trl's own are today's words.
 _OLD_DATA = ("dataset_mixer", "dataset_mixture")
 
 
-def migrate(text: str, task: Task) -> tuple[str, list[Note]]:
+def migrate(text: str, task: Subject) -> tuple[str, list[Note]]:
     """The recipe in today's words, and one note a change. A recipe without old words comes back as it is.
 
     The new text resolves to the same values, mixture and behaviours: where its words no longer imply the old

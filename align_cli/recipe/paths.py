@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 from align_cli.recipe.provenance import Key
 from align_cli.recipe.schema import Mixture, Source
 
-if TYPE_CHECKING:
-    from align_cli.recipe.layers import Stack
+#: Key -> folder of the file its value was written in; None where no file wrote it.
+FolderOf = Callable[[Key], Path | None]
 
 #: Flat keys that may hold a path to something that is read.
 _KEYS = (
@@ -27,22 +27,22 @@ _KEYS = (
 _LONGEST = 1024  # characters; a longer value is a text
 
 
-def of_sources(mixture: Mixture, stack: Stack) -> Mixture:
+def of_sources(mixture: Mixture, folder_of: FolderOf) -> Mixture:
     """The mixture with the paths of local sources made findable from anywhere."""
     return replace(
         mixture,
-        sources=tuple(_source(item, ("mixture", "sources", i), stack) for i, item in enumerate(mixture.sources)),
-        eval=tuple(_source(item, ("mixture", "eval", i), stack) for i, item in enumerate(mixture.eval)),
+        sources=tuple(_source(item, ("mixture", "sources", i), folder_of) for i, item in enumerate(mixture.sources)),
+        eval=tuple(_source(item, ("mixture", "eval", i), folder_of) for i, item in enumerate(mixture.eval)),
     )
 
 
-def of_values(values: Mapping[str, Any], stack: Stack) -> dict[str, Any]:
+def of_values(values: Mapping[str, Any], folder_of: FolderOf) -> dict[str, Any]:
     """The values with paths found beside their recipe made absolute."""
     result = dict(values)
     for key in _KEYS:
         value = result.get(key)
         if isinstance(value, str):
-            result[key] = found(value, stack.folder((key,)))
+            result[key] = found(value, folder_of((key,)))
     return result
 
 
@@ -66,6 +66,6 @@ def is_there(path: str, kind: Literal["any", "file", "folder"] = "any") -> bool:
     return test(os.path.expanduser(path))
 
 
-def _source(source: Source, key: Key, stack: Stack) -> Source:
-    path = found(source.path, stack.folder((*key, "path")))
+def _source(source: Source, key: Key, folder_of: FolderOf) -> Source:
+    path = found(source.path, folder_of((*key, "path")))
     return source if path == source.path else replace(source, path=path)

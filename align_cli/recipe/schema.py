@@ -6,9 +6,11 @@ The docs of a field are the string under it; `fields` reads them statically, as 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
+
+from align_cli.errors import Problem
 
 Combine = Literal["native", "handbook-2023", "handbook-2025", "trl"]
 
@@ -151,3 +153,19 @@ class Recipe:
         if key in self.values:
             return self.values[key]
         return self.defaults.get(key, otherwise)
+
+
+class Subject(Protocol):
+    """What the recipe layer needs to know of a task: its name, the dataclasses its keys come from, its own rules."""
+
+    @property
+    def name(self) -> str:
+        """As in `align train NAME`."""
+
+    @property
+    def configs(self) -> tuple[str, ...]:
+        """`module:Class`, first wins."""
+
+    @property
+    def check(self) -> Callable[[Recipe], Iterable[Problem]]:
+        """Rules across keys that only this task knows."""

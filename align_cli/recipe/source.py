@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import PluginError
-from align_cli.recipe.fields import package_root
+from align_cli.packages import root_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Reader:
         return self._modules[name]
 
     def _parse(self, name: str) -> _Module | None:
-        root = package_root(name)
+        root = root_of(name)
         if root is None:
             return None
         inner = root.joinpath(*name.split(".")[1:])

@@ -1,0 +1,20 @@
+"""Where the files of an installed package lie, found without importing it: what it depends on may be absent."""
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+from pathlib import Path
+
+#: Scheme of a file inside an installed package: `pkg://PACKAGE/FILE`.
+SCHEME = "pkg://"
+
+
+def root_of(module: str) -> Path | None:
+    """Folder of the top-level package of a dotted name; None when it is not installed or is a single file."""
+    package = module.partition(".")[0]
+    try:
+        spec = find_spec(package) if package.isidentifier() else None
+    except (ImportError, ValueError):
+        return None
+    places = list(spec.submodule_search_locations or ()) if spec else []
+    return Path(places[0]) if places else None
