@@ -75,8 +75,7 @@ def load(entry: Entry) -> Any:
         if not entry.distribution:
             raise
         raise PluginError(
-            f'the plugin "{entry.name}" of the package {entry.distribution} is broken: '
-            f"{type(cause).__name__}: {cause}",
+            f'the plugin "{entry.name}" of the package {entry.distribution} is broken: {type(cause).__name__}: {cause}',
             hint=f"update it or remove it: pip uninstall {entry.distribution}",
         ) from cause
 

@@ -56,7 +56,9 @@ def median(command: Sequence[str], *, times: int = 5, cwd: Path | None = None) -
     return costs[times // 2]
 
 
-def seconds_until(command: Sequence[str], seen: Callable[[str], bool], *, cwd: Path, watch: Path | None = None) -> float:
+def seconds_until(
+    command: Sequence[str], seen: Callable[[str], bool], *, cwd: Path, watch: Path | None = None
+) -> float:
     """Wall seconds from the start of `command` until `seen(text)` holds for its output, or for the file `watch`.
 
     The process is left to finish; a command that ends without the sign raises RuntimeError with its last output.

@@ -31,7 +31,7 @@ def rows(scratch: Path) -> list[Row]:
         table.append(
             Row(
                 what,
-                f"{ours.cpu_s:.2f} s, {ours.peak_mb:.0f} MB",
+                f"{ours.cpu_s:.2f} s",
                 f"{peer.cpu_s:.2f} s ({peer_name})" if peer else "-",
                 f"{ours.cpu_s / peer.cpu_s:.2f}" if peer else "-",
                 f"<= {bar} s CPU",
