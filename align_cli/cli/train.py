@@ -262,12 +262,12 @@ def _known_before(recipe: Recipe, task: Task) -> _Known:
     elsewhere: list[Note] = []
     from_data: list[Problem] = []
     for number, fact in enumerate(facts):
-        if fact.problem is None:
+        if not fact.problems:
             continue
         if is_old and fact.exists is False and Path(fact.path).is_absolute():
             elsewhere.append(Note(f"mixture.sources.{number}", f"{fact.path} is not on this machine", fact.label))
         else:
-            from_data.append(fact.problem)
+            from_data += fact.problems
     name = recipe.get("model_name_or_path")
     origin = recipe.origins.get("model_name_or_path")
     unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from itertools import islice
 
 from align_cli.errors import DataError, Problem
-from align_cli.mix import layouts, read
-from align_cli.mix.faults import fault
+from align_cli.mix import layouts, read, shapes
 from align_cli.mix.formats import File
 from align_cli.mix.locate import Located, locate
 from align_cli.recipe.schema import Mixture, Source
@@ -35,7 +34,8 @@ class SourceFact:
     layout: str
     """The layout of its first rows; empty when it was not looked for."""
     for_eval: bool
-    problem: Problem | None
+    problems: tuple[Problem, ...]
+    """All that is already known to be wrong with it."""
 
 
 def describe(mixture: Mixture, kinds: Sequence[str] = ()) -> list[SourceFact]:
@@ -58,19 +58,19 @@ def _fact(source: Source, kinds: Sequence[str], for_eval: bool, left: int) -> tu
     except DataError as error:
         fact = SourceFact(
             label=source.label, path=source.path, kind="", exists=False, available=None, size=None, layout="",
-            for_eval=for_eval, problem=_problem(error, source),
+            for_eval=for_eval, problems=_problems(error, source),
         )  # fmt: skip
         return fact, 0
     files = list(dict.fromkeys(file for part in located.parts for file in part.files))
     size = sum(file.path.stat().st_size for file in files) if files else None
     available: int | None = None
     layout = ""
-    problem: Problem | None = None
+    problems: tuple[Problem, ...] = ()
     try:
         layout = _layout(located, kinds) if kinds and files else ""
         available = _available(located, left)
     except DataError as error:
-        problem = _problem(error, source)
+        problems = _problems(error, source)
     fact = SourceFact(
         label=source.label,
         path=source.path,
@@ -80,7 +80,7 @@ def _fact(source: Source, kinds: Sequence[str], for_eval: bool, left: int) -> tu
         size=size,
         layout=layout,
         for_eval=for_eval,
-        problem=problem,
+        problems=problems,
     )
     return fact, (size or 0) if available is not None else 0
 
@@ -96,7 +96,7 @@ def _layout(located: Located, kinds: Sequence[str]) -> str:
     try:
         return layouts.recognise(samples, located.source, kinds).layout.name
     except layouts.LayoutError as error:
-        raise fault(located.source.label, str(error), error.hint) from None
+        raise shapes.unfit(error, located.source.label) from None
 
 
 def _available(located: Located, left: int) -> int | None:
@@ -133,5 +133,5 @@ def _count(file: File, left: int) -> int | None:
     return None
 
 
-def _problem(error: DataError, source: Source) -> Problem:
-    return error.problems[0] if error.problems else Problem(error.message, source.label, error.hint)
+def _problems(error: DataError, source: Source) -> tuple[Problem, ...]:
+    return error.problems or (Problem(error.message, source.label, error.hint),)

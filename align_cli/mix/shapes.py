@@ -50,10 +50,14 @@ def recognise(located: Located, kinds: Sequence[str]) -> layouts.Fit:
     try:
         return layouts.recognise(samples, source, kinds)
     except layouts.LayoutError as error:
-        where = source.label
-        problems = [Problem(str(error), where, error.hint)]
-        problems += [Problem(f"not {line}", where) for line in error.tried]
-        raise DataError("the data cannot be used", problems=problems) from None
+        raise unfit(error, source.label) from None
+
+
+def unfit(error: layouts.LayoutError, where: str) -> DataError:
+    """The error for a source that no layout fits, with what was tried and why each did not match."""
+    problems = [Problem(str(error), where, error.hint)]
+    problems += [Problem(f"not {line}", where) for line in error.tried]
+    return DataError("the data cannot be used", problems=problems)
 
 
 def common(located: Sequence[Located], fits: Sequence[layouts.Fit], kinds: Sequence[str]) -> tuple[str, list[str]]:

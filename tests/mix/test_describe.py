@@ -23,7 +23,7 @@ def test_lines_of_small_files_are_counted_and_the_layout_seen(jsonl: Jsonl) -> N
 
     assert (fact.label, fact.kind, fact.exists, fact.available, fact.layout) == ("mine", "file", True, 7, "messages")
     assert fact.size == Path("a.jsonl").stat().st_size
-    assert fact.problem is None
+    assert not fact.problems
 
 
 def test_a_split_expression_is_counted_as_it_will_be_read(jsonl: Jsonl) -> None:
@@ -33,17 +33,17 @@ def test_a_split_expression_is_counted_as_it_will_be_read(jsonl: Jsonl) -> None:
 def test_a_missing_file_is_a_problem_of_its_own_source(jsonl: Jsonl) -> None:
     good, missing = facts(Source(path=jsonl("a.jsonl", chats(1))), Source(path="b.jsonl"))
 
-    assert good.problem is None
+    assert not good.problems
     assert missing.exists is False
-    assert missing.problem is not None
-    assert "no file or folder" in missing.problem.message
+    assert missing.problems
+    assert "no file or folder" in missing.problems[0].message
 
 
 def test_rows_that_fit_no_layout_are_a_problem_before_any_work(jsonl: Jsonl) -> None:
     path = jsonl("a.jsonl", [{"utterances": []}])
 
-    assert "fit no layout" in str(facts(Source(path=path))[0].problem)
-    assert facts(Source(path=path), kinds=())[0].problem is None
+    assert "fit no layout" in str(facts(Source(path=path))[0].problems[0])
+    assert not facts(Source(path=path), kinds=())[0].problems
 
 
 def test_the_hub_is_not_asked_and_nothing_heavy_imported(jsonl: Jsonl) -> None:
