@@ -1,0 +1,135 @@
+"""Model, tokenizer and adapter as the trainer takes them; torch is imported when a function is called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from align_cli.errors import LaunchError, UsageError
+from align_cli.recipe.schema import Recipe
+
+
+def tokenizer(
+    folder: Path,
+    *,
+    special: Mapping[str, str],
+    added: Sequence[str],
+    chat_template: str | None,
+    trust_remote_code: bool,
+) -> Any:
+    """The transformers tokenizer that will be saved with the model.
+
+    `special` and `added` are what the data were tokenised with, so that ids agree; a template of None keeps its own.
+    """
+    from transformers import AutoTokenizer
+
+    loaded = AutoTokenizer.from_pretrained(folder, trust_remote_code=trust_remote_code)
+    if added:
+        loaded.add_special_tokens({"additional_special_tokens": list(added)})
+    for name, text in special.items():
+        if getattr(loaded, name, None) != text:
+            setattr(loaded, name, text)
+    if chat_template is not None:
+        loaded.chat_template = chat_template
+    return loaded
+
+
+def model(folder: Path, recipe: Recipe) -> Any:
+    """The model in `folder`, as the recipe's model keys say (dtype, attention, quantisation).
+
+    It is named as the recipe names it where others can find that name, so that an adapter trained on it does not
+    point into our cache.
+
+    Raises:
+        UsageError: the folder's weights cannot be read.
+        LaunchError: quantisation needs what is not here.
+    """
+    from trl.trainer.utils import create_model_from_path
+
+    kwargs: dict[str, Any] = {
+        "dtype": recipe.get("dtype") or "float32",
+        "attn_implementation": recipe.get("attn_implementation"),
+        "trust_remote_code": bool(recipe.get("trust_remote_code")),
+        **(recipe.get("model_init_kwargs") or {}),
+    }
+    kwargs.pop("revision", None)  # the folder is of that revision already
+    if (config := _quantisation(recipe)) is not None:
+        kwargs["quantization_config"] = config
+    try:
+        loaded = create_model_from_path(str(folder), **kwargs)
+    except (OSError, ValueError, RuntimeError) as cause:
+        raise UsageError(f"{folder}: this model cannot be loaded: {_first_line(cause)}", hint=_hint(cause)) from cause
+    except Exception as cause:
+        if type(cause).__name__ != "SafetensorError":  # a damaged file; the class lives in a compiled module
+            raise
+        raise UsageError(
+            f"{folder}: the weights are damaged: {_first_line(cause)}", hint="fetch the model again"
+        ) from cause
+    name = str(recipe.get("model_name_or_path") or "")
+    if name and "://" not in name and not name.endswith(".gguf"):
+        path = Path(name).expanduser()
+        loaded.config._name_or_path = str(path.resolve()) if path.exists() else name
+        loaded.name_or_path = loaded.config._name_or_path
+    return loaded
+
+
+def adapter(recipe: Recipe) -> Any:
+    """The LoRA configuration of the recipe, or None for full fine-tuning."""
+    if not recipe.get("use_peft"):
+        return None
+    if find_spec("peft") is None:
+        raise LaunchError("use_peft needs the package peft", hint="pip install peft")
+    from peft import LoraConfig
+
+    targets = recipe.get("lora_target_modules")
+    if isinstance(targets, list | tuple):
+        # One entry may be a pattern or "all-linear", which peft takes as a string only.
+        targets = targets[0] if len(targets) == 1 else list(targets)
+    return LoraConfig(
+        task_type=recipe.get("lora_task_type"),
+        r=recipe.get("lora_r"),
+        target_modules=targets,
+        target_parameters=recipe.get("lora_target_parameters"),
+        lora_alpha=recipe.get("lora_alpha"),
+        lora_dropout=recipe.get("lora_dropout"),
+        bias="none",
+        use_rslora=recipe.get("use_rslora"),
+        use_dora=recipe.get("use_dora"),
+        modules_to_save=recipe.get("lora_modules_to_save"),
+    )
+
+
+def _quantisation(recipe: Recipe) -> Any:
+    """The configuration of bitsandbytes for `load_in_4bit` and `load_in_8bit`, or None."""
+    four, eight = bool(recipe.get("load_in_4bit")), bool(recipe.get("load_in_8bit"))
+    if not four and not eight:
+        return None
+    import torch
+
+    if find_spec("bitsandbytes") is None or not torch.cuda.is_available():
+        key = "load_in_4bit" if four else "load_in_8bit"
+        missing = "a CUDA device" if not torch.cuda.is_available() else "the package bitsandbytes"
+        raise LaunchError(f"{key} needs {missing}", hint=f"--adapt trains without {key}")
+    from transformers import BitsAndBytesConfig
+
+    if eight:
+        return BitsAndBytesConfig(load_in_8bit=True)
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_compute_dtype=recipe.get("dtype"),  # as TRL: the arithmetic's dtype is the weights'
+        bnb_4bit_quant_type=recipe.get("bnb_4bit_quant_type"),
+        bnb_4bit_use_double_quant=recipe.get("use_bnb_nested_quant"),
+        bnb_4bit_quant_storage=recipe.get("bnb_4bit_quant_storage"),
+    )
+
+
+def _first_line(cause: BaseException) -> str:
+    return (str(cause).strip() or type(cause).__name__).splitlines()[0]
+
+
+def _hint(cause: BaseException) -> str:
+    if "trust_remote_code" in str(cause):
+        return "trust_remote_code: true runs the Python code that comes with the model; set it if you trust its authors"
+    return "see that the folder holds a whole model: config.json and its safetensors files"

@@ -1,0 +1,45 @@
+"""Ctrl-C while training: the first asks for a checkpoint, the second stops at once."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+
+class StopRequest:
+    """Whether somebody has asked the run to stop."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.asked = False
+        self._say = say
+
+    def ask(self, number: int, frame: FrameType | None = None) -> None:
+        """The signal handler: remembers the first request, raises KeyboardInterrupt at the second."""
+        if self.asked:
+            raise KeyboardInterrupt
+        self.asked = True
+        self._say("stopping after this step: a checkpoint is saved first (once more stops at once)")
+
+
+@contextmanager
+def listening(say: Callable[[str], None]) -> Iterator[StopRequest]:
+    """Take Ctrl-C and SIGTERM (what a batch system sends) as requests for the length of the block.
+
+    Only the main thread of a process may do so; elsewhere the request is simply never asked.
+    """
+    request = StopRequest(say)
+    if threading.current_thread() is not threading.main_thread():
+        yield request
+        return
+    signals = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.getsignal(number) for number in signals}
+    for number in signals:
+        signal.signal(number, request.ask)
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

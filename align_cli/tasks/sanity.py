@@ -1,0 +1,87 @@
+"""What is looked at before and at the first step, so that a run which cannot work does not run for hours."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from align_cli.errors import TrainingError
+
+
+def facts(model: Any, device: Any) -> dict[str, Any]:
+    """Parameters trained and total, the dtypes they really have, and where: JSON-able, for the manifest.
+
+    Raises:
+        TrainingError: nothing would be trained.
+    """
+    trained, total = 0, 0
+    dtypes: Counter[str] = Counter()
+    trained_dtypes: Counter[str] = Counter()
+    for parameter in model.parameters():
+        count = parameter.numel()
+        dtype = str(parameter.dtype).removeprefix("torch.")
+        total += count
+        dtypes[dtype] += count
+        if parameter.requires_grad:
+            trained += count
+            trained_dtypes[dtype] += count
+    if not trained:
+        raise TrainingError(
+            "no parameter of the model would be trained", hint="see use_peft and lora_target_modules in the recipe"
+        )
+    return {
+        "parameters": {"trained": trained, "total": total},
+        "dtypes": dict(dtypes),
+        "trained_dtypes": dict(trained_dtypes),
+        "device": str(device),
+    }
+
+
+def sentence(found: dict[str, Any]) -> str:
+    """The same for a person."""
+    trained, total = found["parameters"]["trained"], found["parameters"]["total"]
+    share = "all" if trained == total else f"{trained:,} ({trained / total:.2%})"
+    dtypes = " + ".join(found["dtypes"])
+    if set(found["trained_dtypes"]) != set(found["dtypes"]):
+        dtypes += f" (trained: {' + '.join(found['trained_dtypes'])})"
+    return f"model: {total:,} parameters, {share} trained, {dtypes}, on {found['device']}"
+
+
+class LossWatch:
+    """Stops a run at the first loss that is not a number; upstream would smooth it away in its logs."""
+
+    def __init__(self) -> None:
+        self._seen = False
+
+    def look(self, loss: float, step: int) -> None:
+        """`loss` of one batch, `step` the optimiser steps done before it.
+
+        Raises:
+            TrainingError: the loss is not finite, or the very first is exactly zero.
+        """
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss became {loss} in step {step + 1}; nothing was saved after that",
+                hint="lower learning_rate or max_grad_norm, use bf16 instead of fp16, or look at the rows of this step",
+            )
+        if not self._seen and loss == 0.0:
+            raise TrainingError(
+                "the loss of the first batch is exactly 0: the model would learn nothing",
+                hint="half precision (fp16) often underflows: use bf16 or float32; else look at the loss mask",
+            )
+        self._seen = True
+
+
+def demand_room(folder: Path, model: Any) -> None:
+    """Raise before the work when the disk could not even hold the finished model."""
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    needed = sum(parameter.numel() * parameter.element_size() for parameter in trained)
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise TrainingError(
+            f"the disk of {folder} has {free / 1e9:.1f} GB left, and the model alone needs {needed / 1e9:.1f} GB",
+            hint="free some space, or choose an output_dir on another disk",
+        )

@@ -1,0 +1,174 @@
+"""`python -m align_cli.worker RUN_DIR`: does what a sealed run directory says, and declares it finished.
+
+The recipe was decided by the parent; it is checked against its digest and never interpreted again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from align_cli import registry
+from align_cli.errors import AlignError, Interrupted, UsageError
+from align_cli.files import read_json, write_json
+from align_cli.recipe import secrets
+from align_cli.recipe.decode import decode
+from align_cli.recipe.schema import Recipe
+from align_cli.runs import card, directory, manifest, publish
+from align_cli.runs.directory import OURS, PLAN, RECIPE
+from align_cli.tasks.task import Context, Progress, Result, Task
+
+#: Off unless the user has said otherwise: nobody is told that a model is being trained.
+_QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
+
+
+def run(
+    run_dir: Path,
+    *,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Result:
+    """Train what `runs.directory.seal` wrote into `run_dir`, then write card, manifest, and push if asked.
+
+    A failure leaves `align/failure-RANK.json`; the next attempt removes it.
+
+    Raises:
+        AlignError: what went wrong, in words for the user; any other exception is a defect.
+    """
+    recipe, plan = _read(run_dir)
+    _set_environment(recipe, plan)
+    directory.lock(run_dir)
+    failure = run_dir / OURS / f"failure-{os.environ.get('RANK', '0')}.json"
+    failure.unlink(missing_ok=True)
+    try:
+        return _work(run_dir, recipe, plan, on_progress, say)
+    except Interrupted:
+        raise
+    except Exception as cause:
+        _leave(failure, cause)
+        raise
+    finally:
+        directory.release(run_dir)
+
+
+def _work(
+    run_dir: Path,
+    recipe: Recipe,
+    plan: dict[str, Any],
+    on_progress: Callable[[Progress], None],
+    say: Callable[[str], None],
+) -> Result:
+    task: Task = registry.get(registry.TASKS, recipe.task)
+    if task.run is None:
+        raise UsageError(f"this version checks and plans {task.name}, but does not train it yet")
+    warnings: list[str] = []
+
+    def note(line: str) -> None:
+        if line.startswith("warning: "):
+            warnings.append(line.removeprefix("warning: "))
+        say(line)
+
+    result = task.run(
+        Context(
+            recipe=recipe,
+            run_dir=run_dir,
+            data=Path(plan["data"]),
+            model=Path(plan["model"]),
+            on_progress=on_progress,
+            say=note,
+        )
+    )
+    try:
+        card.write(run_dir, recipe, metrics=result.metrics, facts=result.facts)
+    except Exception as cause:  # noqa: BLE001 - the model is saved: a card is not worth failing for
+        note(f"warning: the model card could not be written: {cause}")
+    published = None
+    try:
+        published = publish.publish(run_dir, recipe, say=say)
+    except publish.PublishFailed as cause:
+        note(f"warning: the model is saved, but was not pushed to the Hub: {cause}")
+    document = manifest.build(
+        run_dir, recipe, metrics=result.metrics, facts=result.facts, warnings=warnings, published=published
+    )
+    manifest.write(run_dir, document)
+    return result
+
+
+def _read(run_dir: Path) -> tuple[Recipe, dict[str, Any]]:
+    """Recipe and plan of a sealed run.
+
+    Raises:
+        UsageError: the folder was not sealed, or the recipe in it was changed afterwards.
+    """
+    try:
+        plan = read_json(run_dir / OURS / PLAN)
+        text = (run_dir / OURS / RECIPE).read_bytes()
+    except FileNotFoundError as cause:
+        raise UsageError(
+            f"{run_dir} is not a run directory: it has no {OURS}/{Path(cause.filename).name}",
+            hint="align train makes one",
+        ) from cause
+    if hashlib.sha256(text).hexdigest() != plan["recipe_sha256"]:
+        raise UsageError(
+            f"{run_dir / OURS / RECIPE} was changed after it was decided",
+            hint="change the recipe instead and run align train",
+        )
+    return decode(json.loads(text)), plan
+
+
+def _set_environment(recipe: Recipe, plan: dict[str, Any]) -> None:
+    """Before anything imports torch: what the user set, what the recipe says, what the plan needs, and silence."""
+    for name, value in recipe.env.items():
+        if value or name not in os.environ:
+            os.environ[name] = value
+    os.environ.update(plan["plan"].get("env") or {})
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
+def _leave(path: Path, cause: Exception) -> None:
+    """Write what failed beside the run; a full disk must not hide the first error."""
+    if isinstance(cause, AlignError):
+        document = cause.as_dict()
+    else:
+        document = {"type": type(cause).__name__, "message": str(cause), "traceback": traceback.format_exc()}
+    hidden = tuple(value for name, value in os.environ.items() if secrets.is_secret(name) and value)
+    with contextlib.suppress(OSError):
+        write_json(path, json.loads(secrets.scrub(json.dumps(document, default=str), hidden)))
+
+
+def main(argv: list[str]) -> int:
+    """The command: talk on stderr, the exit code of the error tree."""
+    if len(argv) != 1:
+        sys.stderr.write("usage: python -m align_cli.worker RUN_DIR\n")
+        return 2
+
+    def say(line: str) -> None:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+
+    def progress(moment: Progress) -> None:
+        if "loss" in moment.metrics:
+            say(f"step {moment.step}/{moment.num_steps}: loss {moment.metrics['loss']:.4f}")
+
+    try:
+        run(Path(argv[0]), on_progress=progress, say=say)
+    except AlignError as error:
+        say(f"error: {error.message}")
+        for problem in error.problems:
+            say(f"  {problem}")
+        if error.hint:
+            say(f"hint: {error.hint}")
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,111 @@
+"""A one-layer model, chat rows, and the whole road from a recipe file to a finished run, in this process."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.models.tiny import tiny_model
+
+RECIPE = """\
+mixture:
+  sources:
+    - path: rows.jsonl
+  held_out: 6
+per_device_train_batch_size: 3
+learning_rate: 1e-2
+num_train_epochs: 1
+logging_steps: 3
+save_steps: 5
+gradient_checkpointing: false
+report_to: none
+output_dir: out
+"""
+#: What differs between two attempts at the same work: how long it took.
+CLOCKS = ("runtime", "per_second")
+
+Train = Callable[..., Path]
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One layer, one token per byte."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tiny_model(tmp_path_factory.mktemp("tiny"))
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=259, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=258, pad_token_id=258, bos_token_id=256,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory: `rows.jsonl`, `r.yaml`, a cache of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"What is {n} times {n + 1}?"},
+                {"role": "assistant", "content": f"{n} times {n + 1} is {n * (n + 1)}." * (1 + n % 4)},
+            ]
+        }
+        for n in range(66)
+    ]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    (tmp_path / "r.yaml").write_text(RECIPE)
+    return tmp_path
+
+
+@pytest.fixture
+def train(workplace: Path) -> Train:
+    """`train(key=value, …)` runs `r.yaml` with these overrides in this process; the run directory."""
+
+    def run(**values: Any) -> Path:
+        from align_cli import registry, worker
+        from align_cli.models.locate import locate
+        from align_cli.recipe import load
+        from align_cli.runs import directory
+
+        task = registry.get(registry.TASKS, "sft")
+        words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
+        recipe = load.load([str(workplace / "r.yaml"), *words], task)
+        run = directory.open_run(recipe)
+        assert run.state != "finished"
+        model = locate(recipe.get("model_name_or_path"))
+        prepared = task.prepare(recipe, model)
+        directory.seal(run, recipe, {}, prepared, model)
+        worker.run(run.path)
+        return run.path
+
+    return run
+
+
+def start(*words: str) -> subprocess.Popen[str]:
+    """The real command in a process group of its own, in the working directory."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "align_cli", "train", "sft", "r.yaml", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "HF_HUB_OFFLINE": "1"},
+        start_new_session=True,
+    )
+
+
+def curve(run: Path) -> list[dict[str, Any]]:
+    """Everything that was logged, without what a clock says."""
+    lines = [json.loads(line) for line in (run / "align" / "metrics.jsonl").read_text().splitlines()]
+    return [{key: value for key, value in line.items() if not key.endswith(CLOCKS)} for line in lines]

@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import pytest
+
+from align_cli.runs import identity
+
+
+def test_saying_a_default_aloud_is_not_a_difference(make_recipe):
+    assert identity.differences(make_recipe(), make_recipe(seed=42, num_train_epochs=3)) == []
+
+
+def test_lists_and_tuples_with_the_same_entries_are_equal(make_recipe):
+    assert (
+        identity.differences(make_recipe(lora_target_modules=("q", "v")), make_recipe(lora_target_modules=["q", "v"]))
+        == []
+    )
+
+
+def test_another_task_or_profile_is_another_run(make_recipe):
+    found = identity.differences(make_recipe(), make_recipe(task="cpt", profile="handbook-2023"))
+
+    assert [problem.where for problem in found] == ["task", "profile"]
+
+
+@pytest.mark.parametrize(
+    "key", ["logging_steps", "save_total_limit", "eval_steps", "report_to", "hub_model_id", "run_name"]
+)
+def test_cadence_and_reporting_are_free(key: str):
+    assert identity.is_free(key)
+
+
+@pytest.mark.parametrize("key", ["learning_rate", "seed", "max_steps", "eval_packing", "packing", "dtype", "use_peft"])
+def test_what_decides_the_weights_or_the_tokens_is_not_free(key: str):
+    assert not identity.is_free(key)
