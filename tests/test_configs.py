@@ -1,0 +1,102 @@
+"""Every shipped recipe is right as it stands, and the shipped data are what the recipes say they are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from align_cli import registry
+from align_cli.recipe import load, shipped
+
+CONFIGS = Path(__file__).parents[1] / "configs"
+DATA = CONFIGS / "data"
+RECIPES = sorted(path.relative_to(CONFIGS / "recipes").as_posix() for path in (CONFIGS / "recipes").rglob("*.yaml"))
+
+
+def conversations() -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / "ask-align.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+def questions() -> list[str]:
+    found: list[str] = json.loads((DATA / "ask-align-questions.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_the_walk_finds_the_recipes() -> None:
+    assert len(RECIPES) >= 3
+
+
+def test_shipped_names_are_the_recipes_without_their_extension() -> None:
+    assert sorted(shipped.names()) == [recipe.removesuffix(".yaml") for recipe in RECIPES]
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_shipped_recipe_loads_by_name(recipe: str) -> None:
+    task = registry.get(registry.TASKS, recipe.split("/")[1])
+
+    loaded = load.load([recipe.removesuffix(".yaml")], task)
+
+    assert loaded.profile == "align"
+    assert loaded.mixture.sources
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_shipped_recipe_needs_no_translation(recipe: str) -> None:
+    task = registry.get(registry.TASKS, recipe.split("/")[1])
+
+    loaded = load.load([str(CONFIGS / "recipes" / recipe)], task)
+
+    assert [str(note) for note in loaded.notes] == []
+
+
+def test_every_model_folder_says_what_its_recipes_are() -> None:
+    for recipe in RECIPES:
+        name = recipe.removesuffix(".yaml")
+        readme = CONFIGS / "recipes" / recipe.split("/")[0] / "README.md"
+
+        assert f"`{name}`" in readme.read_text(encoding="utf-8")
+
+
+def test_every_conversation_alternates_and_ends_with_the_assistant() -> None:
+    rows = conversations()
+
+    assert 150 <= len(rows) <= 300
+    for row in rows:
+        assert list(row) == ["messages"]
+        assert [message["role"] for message in row["messages"]] == ["user", "assistant"] * (len(row["messages"]) // 2)
+        assert all(message["content"].strip() == message["content"] != "" for message in row["messages"])
+
+
+def test_many_conversations_have_several_turns() -> None:
+    rows = conversations()
+
+    assert sum(len(row["messages"]) > 2 for row in rows) >= len(rows) / 2
+
+
+def test_no_conversation_stands_twice() -> None:
+    texts = [json.dumps(row) for row in conversations()]
+
+    assert len(set(texts)) == len(texts)
+
+
+def test_the_questions_asked_before_and_after_are_not_trained_on() -> None:
+    asked = {message["content"] for row in conversations() for message in row["messages"]}
+
+    assert 5 <= len(questions()) <= 6
+    assert asked.isdisjoint(questions())
+
+
+def test_the_readme_counts_the_conversations_right() -> None:
+    text = (DATA / "README.md").read_text(encoding="utf-8")
+
+    assert f"holds {len(conversations())} short conversations" in text
+
+
+def test_torch_is_pinned_exactly() -> None:
+    pins = (CONFIGS / "constraints.txt").read_text(encoding="utf-8").splitlines()
+
+    assert "torch==2.13.0" in pins
+    assert all("==" in pin and "+" not in pin for pin in pins if not pin.startswith("#"))
