@@ -67,6 +67,8 @@ def model(folder: Path, recipe: Recipe) -> Any:
         raise UsageError(
             f"{folder}: the weights are damaged: {_first_line(cause)}", hint="fetch the model again"
         ) from cause
+    if not recipe.get("use_peft"):
+        _own_memory(loaded)
     name = str(recipe.get("model_name_or_path") or "")
     if name and "://" not in name and not name.endswith(".gguf"):
         path = Path(name).expanduser()
@@ -123,6 +125,17 @@ def _quantisation(recipe: Recipe) -> Any:
         bnb_4bit_use_double_quant=recipe.get("use_bnb_nested_quant"),
         bnb_4bit_quant_storage=recipe.get("bnb_4bit_quant_storage"),
     )
+
+
+def _own_memory(loaded: Any) -> None:
+    """Copy weights that are pages of the mapped file into memory of their own.
+
+    The optimiser's first step would otherwise copy them page by page, as it writes: for SmolLM2-135M on two cores
+    1.7 s instead of 0.3 s, and 0.3 s for the copy in one go.
+    """
+    for parameter in loaded.parameters():
+        if parameter.device.type == "cpu" and parameter.requires_grad:
+            parameter.data = parameter.data.clone()
 
 
 def _first_line(cause: BaseException) -> str:

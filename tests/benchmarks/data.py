@@ -38,7 +38,7 @@ def recipe(scratch: Path, folder: Path, **values: Any) -> Path:
         "dataset_name": str(folder),
         "output_dir": str(scratch / "out"),
         "max_length": 256,
-        "per_device_train_batch_size": 4,
+        "per_device_train_batch_size": 2,
         "gradient_accumulation_steps": 1,
         "learning_rate": 2e-5,
         "max_steps": 20,
