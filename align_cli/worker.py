@@ -58,6 +58,12 @@ def run(
         directory.release(run_dir)
 
 
+def silence() -> None:
+    """Turn the libraries' telemetry off, unless the user has said otherwise; call before any of them is imported."""
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+
+
 def _work(
     run_dir: Path,
     recipe: Recipe,
@@ -129,8 +135,9 @@ def _set_environment(recipe: Recipe, plan: dict[str, Any]) -> None:
         if value or name not in os.environ:
             os.environ[name] = value
     os.environ.update(plan["plan"].get("env") or {})
-    for name, value in _QUIET.items():
-        os.environ.setdefault(name, value)
+    silence()
+    # The rows are tokens by now; without this, data loader processes warn that they were forked after tokenising.
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _leave(path: Path, cause: Exception) -> None:

@@ -141,9 +141,11 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
         raise obstacle
 
     # Imported this late because help and dry runs need none of it.
+    from align_cli import worker
     from align_cli.models.locate import locate
     from align_cli.runs import directory
 
+    worker.silence()
     run = directory.open_run(recipe, restart=restart)
     if run.state == "finished":
         return _already_done(run, task)

@@ -32,7 +32,7 @@ class Source:
     data_files: tuple[str, ...] = ()
     """Files inside `path`, as in `datasets.load_dataset`."""
     layout: str | None = None
-    """How a row spells a conversation (see `align mix`); empty: recognised from the columns."""
+    """How a row spells a conversation, e.g. `sharegpt`; empty: recognised from the columns."""
     columns: Mapping[str, str] = field(default_factory=dict)
     """Our word -> the column that holds it, e.g. `messages: dialogue`."""
     keep_columns: tuple[str, ...] = ()

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -109,3 +110,11 @@ def curve(run: Path) -> list[dict[str, Any]]:
     """Everything that was logged, without what a clock says."""
     lines = [json.loads(line) for line in (run / "align" / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if not key.endswith(CLOCKS)} for line in lines]
+
+
+def wait_for(path: Path, text: str = "", seconds: float = 120) -> None:
+    """Until the file is there and holds `text`."""
+    end = time.monotonic() + seconds
+    while not (path.exists() and text in path.read_text()):
+        assert time.monotonic() < end, f"{path} did not appear"
+        time.sleep(0.01)

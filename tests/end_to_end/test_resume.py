@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from align_cli.runs import checkpoints
-from tests.end_to_end.conftest import Train, curve, start
+from tests.end_to_end.conftest import Train, curve, start, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +20,7 @@ def test_kill_9_and_the_same_command_again_give_the_same_curve_and_the_same_weig
     words = (f"model_name_or_path={tiny}", "num_train_epochs=2")
 
     first = start(*words)
-    _wait_for(Path("out/checkpoint-15/align.json"))
+    wait_for(Path("out/checkpoint-15/align.json"))
     os.killpg(first.pid, signal.SIGKILL)
     first.communicate()
     assert first.returncode == -signal.SIGKILL
@@ -43,7 +42,7 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(train: Train, tiny: Pa
     words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in chosen.items()]
 
     process = start(*words)
-    _wait_for(Path("out/align/metrics.jsonl"), '"loss"')
+    wait_for(Path("out/align/metrics.jsonl"), '"loss"')
     os.kill(process.pid, signal.SIGINT)
     said = process.communicate()[1]
     assert process.returncode == 130
@@ -55,14 +54,6 @@ def test_ctrl_c_saves_says_how_to_go_on_and_loses_nothing(train: Train, tiny: Pa
     assert curve(resumed) == curve(whole)
     ours, theirs = (run / "adapter_model.safetensors" for run in (resumed, whole))
     assert ours.read_bytes() == theirs.read_bytes()
-
-
-def _wait_for(path: Path, text: str = "", seconds: float = 120) -> None:
-    """Until the file is there and holds `text`."""
-    end = time.monotonic() + seconds
-    while not (path.exists() and text in path.read_text()):
-        assert time.monotonic() < end, f"{path} did not appear"
-        time.sleep(0.01)
 
 
 def _tear(checkpoint: Path) -> None:
