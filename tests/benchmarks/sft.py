@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 from tests.benchmarks import data
 from tests.benchmarks.measure import Row, align, middle, run, seconds_until, trl
 
 _LOSS_TOLERANCE = 1e-4
+_PAIRS = 3  # of runs, ours and the peer's in turn
 
 
 def rows(scratch: Path) -> list[Row]:
@@ -21,13 +23,14 @@ def _throughput(scratch: Path) -> list[Row]:
     recipe = data.recipe(scratch, data.chat_rows(scratch, 400), report_to="tensorboard")
     out = scratch / "out"
     ratios, worst, ours_speed, peer_speed = [], 0.0, [], []
-    for _ in range(3):
+    for _ in range(_PAIRS):
         peer = _train_trl(recipe, out)
         ours = _train_align(recipe, out)
         worst = max(worst, *(abs(a - b) for a, b in zip(ours.losses, peer.losses, strict=True)))
         ours_speed.append(ours.tokens_per_second)
         peer_speed.append(peer.tokens_per_second)
         ratios.append(ours.tokens_per_second / peer.tokens_per_second)
+        print(f"  tokens/s: {ours_speed[-1]:.0f} against {peer_speed[-1]:.0f}, losses within {worst:.1e}", file=sys.stderr)
     return [
         Row(
             "SFT throughput, 20 steps",
@@ -64,7 +67,7 @@ def _first_step(scratch: Path) -> Row:
         return seconds_until(trl("sft", "--config", str(recipe)), lambda t: "'loss'" in t, cwd=scratch)
 
     ours(), peer()  # the first run builds the caches of both
-    pairs = [(ours(), peer()) for _ in range(3)]
+    pairs = [(ours(), peer()) for _ in range(_PAIRS)]
     ratio = middle([a / b for a, b in pairs])
     return Row(
         "start to first step, 10 k rows, second run",
