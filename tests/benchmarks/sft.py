@@ -30,7 +30,9 @@ def _throughput(scratch: Path) -> list[Row]:
         ours_speed.append(ours.tokens_per_second)
         peer_speed.append(peer.tokens_per_second)
         ratios.append(ours.tokens_per_second / peer.tokens_per_second)
-        print(f"  tokens/s: {ours_speed[-1]:.0f} against {peer_speed[-1]:.0f}, losses within {worst:.1e}", file=sys.stderr)
+        print(
+            f"  tokens/s: {ours_speed[-1]:.0f} against {peer_speed[-1]:.0f}, losses within {worst:.1e}", file=sys.stderr
+        )
     return [
         Row(
             "SFT throughput, 20 steps",
