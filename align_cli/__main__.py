@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import io
 import sys
 
 
@@ -17,6 +18,9 @@ def main() -> int:
         return 0
     from align_cli.cli.app import run
 
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal that cannot show a sign shows a question mark
     return run(sys.argv[1:])
 
 

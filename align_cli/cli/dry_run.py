@@ -74,12 +74,13 @@ def expected_rows(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]
     if train is not None and mixture.held_out and not mixture.eval:
         held = int(mixture.held_out) if mixture.held_out >= 1 else round(train * mixture.held_out)
         train, evaluate = train - held, held
-        why = "before malformed rows and rows without trained tokens"
     limit, eval_limit = recipe.get("max_train_samples"), recipe.get("max_eval_samples")
     if limit is not None:
         train = limit if train is None else min(train, limit)
     if eval_limit is not None and evaluate is not None:
         evaluate = min(evaluate, eval_limit)
+    if train is not None:
+        why = "before malformed rows and rows without trained tokens"
     return {"train": train, "eval": evaluate, "why": why}
 
 

@@ -172,23 +172,22 @@ def _task_of(recipe: str, *, fallback: str | None = None) -> str:
     from align_cli.recipe import infer, shipped
 
     path = shipped.find(recipe) or Path(recipe)
-    name = infer.task_of(str(path), _keys_of(path)) or fallback
+    heads = _heads_of(path)
+    name = infer.task_of(str(path), heads) or infer.task_of(heads.get("extends", ""), ()) or fallback
     if name is None:
         names = ", ".join(entry.name for entry in registry.entries(registry.TASKS))
-        raise UsageError(
-            f"{recipe}: neither path nor keys tell which task this is for", hint=f"add --task, one of {names}"
-        )
+        raise UsageError(f"neither path nor keys tell which task {recipe} is for", hint=f"add --task, one of {names}")
     return name
 
 
-def _keys_of(path: Path) -> list[str]:
-    """The keys at the top of a file, without parsing it: enough to tell the task of a file that may be broken."""
+def _heads_of(path: Path) -> dict[str, str]:
+    """The keys at the top of a file and what follows them, unparsed: enough to tell the task of a broken file."""
     try:
         lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
-        return []
+        return {}
     heads = (line.partition(":") for line in lines if line[:1].isalpha() or line[:1] == "_")
-    return [head.strip() for head, colon, _ in heads if colon]
+    return {head.strip(): rest.strip(" \"'") for head, colon, rest in heads if colon}
 
 
 def _file_of(recipe: str) -> Path:

@@ -101,6 +101,7 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
     known = None if recipe.get("packing") else rows["train"]
     plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=known)
     notes = [*adaptation.as_notes(recipe, found), *elsewhere]
+    notes += _of_output(recipe)
     if task.run is None:
         notes.append(Note("task", f"this version checks and plans {task.name}, but does not train it yet"))
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
@@ -182,6 +183,24 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
         "seconds": round(time.monotonic() - started, 1),
         "next": _next(run.path),
     }
+
+
+def _of_output(recipe: Recipe) -> list[Note]:
+    """What a real run would find in the output folder, where there is one already."""
+    from align_cli.runs import directory
+
+    if not Path(recipe.get("output_dir") or "").expanduser().is_dir():
+        return []
+    try:
+        run = directory.open_run(recipe)
+    except UsageError as error:
+        keys = ", ".join(problem.where for problem in error.problems)
+        return [Note("output_dir", f"a run would be refused: {error.message}{f' ({keys})' if keys else ''}")]
+    if run.state == "finished":
+        return [Note("output_dir", f"{run.path} holds this very run, finished: a run would do nothing")]
+    if run.checkpoint is not None:
+        return [Note("output_dir", f"a run would go on from {run.checkpoint}")]
+    return list(run.notes)
 
 
 def finish(summary: dict[str, Any], result: TextIO, *, as_json: bool) -> None:

@@ -180,7 +180,7 @@ def _unknown_role(number: int, role: Any, key: str) -> BadRowError:
     if role is None:
         return BadRowError(f'turn {number}: "{key}" is missing', f"expected one of {', '.join(ROLES[:5])}")
     if role in ("human", "gpt", "bot", "chatgpt", "observation", "function_call"):
-        hint = "these are ShareGPT's words: set layout: sharegpt for this source"
+        hint = "a ShareGPT word: use one vocabulary in a file, or set layout: sharegpt if all rows use it"
     else:
         hint = f"expected one of {', '.join(ROLES[:5])}"
     return BadRowError(f'turn {number} has the unknown role "{role}"', hint)

@@ -120,19 +120,22 @@ def _chain(path: Path, shown: str, stack: Stack) -> list[tuple[Document, Path]]:
         where = str(document.place(("extends",)))
         if not isinstance(base, str):
             stack.problems.append(Problem("extends: expected one path or shipped name", where))
+            stack.unreadable = True
             return chain
         found = path.parent / base
-        if not paths.is_there(str(found), "file"):
-            found = shipped.find(base) or found
+        by_name = None if paths.is_there(str(found), "file") else shipped.find(base)
+        found = by_name or found
         if not paths.is_there(str(found), "file"):
             hint = renames.suggestion(base, shipped.names()) or "a path beside this file, or a name of align recipe ls"
             stack.problems.append(Problem(f"extends: there is no recipe {base}", where, hint))
+            stack.unreadable = True
             return chain
         if found.resolve() in seen:
             names = " -> ".join(file.name for file in [*seen, found])
             stack.problems.append(Problem(f"extends goes in a circle: {names}", where))
+            stack.unreadable = True
             return chain
-        path, shown = found, _shown(found)
+        path, shown = found, base if by_name else _shown(found)
 
 
 def _shown(path: Path) -> str:

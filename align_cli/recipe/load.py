@@ -198,6 +198,19 @@ def _given(value: Any, default: Any) -> list[str]:
     return [name for name in value.__slots__ if getattr(value, name) != getattr(default, name)]
 
 
+_VARIABLE = re.compile(r"\$\{\s*(?:oc\.env:|env\.)\s*([A-Za-z_]\w*)")
+
+
+def _secret_in(key: Key, stack: Stack) -> str | None:
+    """The secret variable that the value of `key` interpolates; None where it may (`env:`, tokens) or does not."""
+    if key[0] == "env" or key[0] in secrets.SECRET_KEYS:
+        return None
+    value: Any = stack.tree
+    for part in key:
+        value = value[part]
+    return next((name for name in _VARIABLE.findall(str(value)) if secrets.is_secret(name)), None)
+
+
 def _interpolate(stack: Stack, defaults: Mapping[str, Any], problems: list[Problem]) -> set[str]:
     """Resolve `${…}` in place; it may name any key, chosen or not. What fails is left out of the tree and returned.
 
@@ -233,6 +246,13 @@ def _interpolate(stack: Stack, defaults: Mapping[str, Any], problems: list[Probl
     resolved: list[tuple[Key, Any]] = []
     for key in asking:
         if key[0] not in readable:
+            continue
+        if (name := _secret_in(key, stack)) is not None:
+            # The value would go into the run's files, its model card and its trackers.
+            failed.add(str(key[0]))
+            said = f"{dotted(key)}: {name} looks like a secret, which is never written into a recipe's values"
+            hint = f"leave it in the environment, or set env: {{{name}: ${{oc.env:{name}}}}}"
+            problems.append(Problem(said, stack.where(key), hint))
             continue
         try:
             value = config

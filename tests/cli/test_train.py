@@ -188,3 +188,30 @@ def test_an_old_recipe_from_another_machine_dry_runs_with_a_note_and_does_not_ru
     assert real.code == 2
     assert "/elsewhere/model is not on this machine" in real.err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_secret_of_the_environment_cannot_be_woven_into_a_value(align: Align, recipe: Path):
+    recipe.write_text(recipe.read_text() + "run_name: run-${oc.env:MY_TOKEN}\n")
+
+    done = align("train", "sft", "r.yaml", "--dry-run", MY_TOKEN="zqleakzq")
+
+    assert done.code == 2
+    assert "MY_TOKEN looks like a secret" in done.err
+    assert "zqleakzq" not in done.out + done.err
+
+
+def test_a_dry_run_says_what_a_run_would_find_in_the_output_folder(align: Align, recipe: Path, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "model.safetensors").write_bytes(b"somebody's")
+
+    done = align("train", "sft", "r.yaml", "--dry-run", "--json")
+
+    assert done.code == 0
+    said = [note["message"] for note in done.document["notes"] if note["key"] == "output_dir"]
+    assert any("a run would be refused" in message and "model.safetensors" in message for message in said)
+
+
+def test_a_terminal_that_cannot_show_a_sign_is_no_reason_to_fail(align: Align, recipe: Path):
+    done = align("train", "sft", "r.yaml", "--dry-run", PYTHONIOENCODING="ascii", LC_ALL="C")
+
+    assert done.code == 0, done.err

@@ -361,3 +361,12 @@ def test_loading_imports_nothing_heavy(here: Path) -> None:
     )  # fmt: skip
 
     assert out.stdout.strip() == "[]"
+
+
+def test_a_broken_extends_is_the_only_news(tmp_path: Path):
+    (tmp_path / "r.yaml").write_text("extends: r.yaml\n")
+
+    with pytest.raises(RecipeError) as raised:
+        load([str(tmp_path / "r.yaml")], task())
+
+    assert [problem.message for problem in raised.value.problems] == ["extends goes in a circle: r.yaml -> r.yaml"]

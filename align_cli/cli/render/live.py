@@ -85,24 +85,23 @@ class _Live:
 
 
 class _Plain:
-    """A line per tenth of the run, with the loss logged last, and one per evaluation."""
+    """At most a line per tenth of the run, at a step that logs its loss, and one per evaluation."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
         self._next = 0.0
-        self._loss: float | None = None
 
     def progress(self, moment: Progress) -> None:
         if "eval_loss" in moment.metrics:
             self.say(_evaluation(moment))
-        self._loss = moment.metrics.get("loss", self._loss)
         done = moment.step / moment.num_steps if moment.num_steps else 0.0
-        if self._loss is None or done < self._next:
+        # A loss is said at the step it belongs to; between two logs there is none to say.
+        if "loss" not in moment.metrics or done < self._next:
             return
         self._next = (int(done * _LINES) + 1) / _LINES
         speed = f", {moment.tokens_per_second:,.0f} tokens/s" if moment.tokens_per_second else ""
         left = f", {duration(moment.seconds_left)} left" if moment.seconds_left else ""
-        self.say(f"step {moment.step}/{moment.num_steps}: loss {self._loss:.4f}{speed}{left}")
+        self.say(f"step {moment.step}/{moment.num_steps}: loss {moment.metrics['loss']:.4f}{speed}{left}")
 
     def say(self, line: str) -> None:
         self._stream.write(without_secrets(line) + "\n")
