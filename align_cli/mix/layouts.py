@@ -123,7 +123,7 @@ def recognise(rows: Sequence[Mapping[str, Any]], source: Source, kinds: Iterable
     elif kinds == ("text",):
         hint = "name the column: columns: {text: YOUR_COLUMN}"
     else:
-        hint = "name them, e.g. columns: {prompt: THEIRS, completion: THEIRS} or columns: {messages: THEIRS}"
+        hint = "name the columns, e.g. columns: {prompt: THEIRS, completion: THEIRS} or columns: {messages: THEIRS}"
     raise LayoutError(f"the rows fit no layout; their columns are {_listed(present)}", tried, hint)
 
 
