@@ -10,23 +10,19 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TextIO
+from typing import Annotated, Any, TextIO
 
 import typer
 
 from align_cli import registry, stdout
-from align_cli.cli import complete, documents
+from align_cli.cli import complete, documents, known
 from align_cli.cli import task as task_command
 from align_cli.cli.words import WordsCommand
-from align_cli.errors import AlignError, DataError, LaunchError, Problem, RecipeError, UsageError
+from align_cli.errors import LaunchError, UsageError
 from align_cli.recipe import secrets
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.tasks.task import Task
-
-if TYPE_CHECKING:
-    from align_cli.mix.describe import SourceFact
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -69,6 +65,8 @@ def train(
 ) -> None:
     """Train a model from a recipe, or plan it with --dry-run."""
     name, rest = (ctx.args[0], ctx.args[1:]) if ctx.args else (None, [])
+    if name is None and as_json and not show_help:
+        raise UsageError("no task is named", hint="align train TASK RECIPE; align task ls lists the tasks")
     if show_help or name is None:
         _help(ctx, name)
         raise typer.Exit(0 if show_help else UsageError.exit_code)
@@ -95,13 +93,13 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
     found = adaptation.mismatches(recipe, host)
     if adapt:
         recipe, found = adaptation.adapted(recipe, found), []
-    known_now = _known_before(recipe, task)
-    facts, elsewhere, problems = known_now.facts, known_now.elsewhere, known_now.error
+    now = known.before(recipe, task)
+    facts, elsewhere, problems = now.facts, now.elsewhere, now.error
     rows = dry_run.expected_rows(recipe, facts)
-    known = None if recipe.get("packing") else rows["train"]
-    plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=known)
+    num_train = None if recipe.get("packing") else rows["train"]
+    plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
     notes = [*adaptation.as_notes(recipe, found), *elsewhere]
-    notes += _of_output(recipe)
+    notes += known.of_output(recipe)
     if task.run is None:
         notes.append(Note("task", f"this version checks and plans {task.name}, but does not train it yet"))
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
@@ -138,7 +136,7 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
             problems=adaptation.as_problems(recipe, found),
             hint="--adapt uses the values named here",
         )
-    if obstacle := _known_before(recipe, task).obstacle:
+    if obstacle := known.before(recipe, task).obstacle:
         raise obstacle
 
     # Imported this late because help and dry runs need none of it.
@@ -183,24 +181,6 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
         "seconds": round(time.monotonic() - started, 1),
         "next": _next(run.path),
     }
-
-
-def _of_output(recipe: Recipe) -> list[Note]:
-    """What a real run would find in the output folder, where there is one already."""
-    from align_cli.runs import directory
-
-    if not Path(recipe.get("output_dir") or "").expanduser().is_dir():
-        return []
-    try:
-        run = directory.open_run(recipe)
-    except UsageError as error:
-        keys = ", ".join(problem.where for problem in error.problems)
-        return [Note("output_dir", f"a run would be refused: {error.message}{f' ({keys})' if keys else ''}")]
-    if run.state == "finished":
-        return [Note("output_dir", f"{run.path} holds this very run, finished: a run would do nothing")]
-    if run.checkpoint is not None:
-        return [Note("output_dir", f"a run would go on from {run.checkpoint}")]
-    return list(run.notes)
 
 
 def finish(summary: dict[str, Any], result: TextIO, *, as_json: bool) -> None:
@@ -252,56 +232,6 @@ def _load(words: Sequence[str], task: Task) -> Recipe:
     from align_cli.recipe import load
 
     return load.load(words, task)
-
-
-class _Known(NamedTuple):
-    facts: list[SourceFact]
-    elsewhere: list[Note]
-    """Paths of the machine an old recipe was written on: no reason to fail its dry run."""
-    error: AlignError | None
-    """Everything that is already wrong with the data and the model."""
-
-    @property
-    def obstacle(self) -> AlignError | None:
-        """What stands in the way of a real run: a path of another machine does, too."""
-        if self.error is None and self.elsewhere:
-            return RecipeError(
-                "the recipe names paths that are not on this machine",
-                problems=[Problem(note.message, note.where) for note in self.elsewhere],
-                hint="override them: KEY=VALUE after the recipe",
-            )
-        return self.error
-
-
-def _known_before(recipe: Recipe, task: Task) -> _Known:
-    """What can be known of data and model without work."""
-    from align_cli.mix.describe import describe
-    from align_cli.models.locate import check
-
-    facts = describe(recipe.mixture, task.rows if task.run is not None else ())
-    is_old = recipe.profile.startswith("handbook")
-    elsewhere: list[Note] = []
-    from_data: list[Problem] = []
-    for number, fact in enumerate(facts):
-        if not fact.problems:
-            continue
-        if is_old and fact.exists is False and Path(fact.path).is_absolute():
-            elsewhere.append(Note(f"mixture.sources.{number}", f"{fact.path} is not on this machine", fact.label))
-        else:
-            from_data += fact.problems
-    name = recipe.get("model_name_or_path")
-    origin = recipe.origins.get("model_name_or_path")
-    unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
-    model = check(name) if name else unnamed
-    if model is not None and is_old and name and not Path(name).expanduser().exists() and "://" not in name:
-        elsewhere.append(Note("model_name_or_path", f"{name} is not on this machine", str(origin or "")))
-        model = None
-    if model is not None:
-        where = f"{origin}: {model.where}" if origin and model.where else model.where
-        problems = [replace(model, where=where), *from_data]
-        return _Known(facts, elsewhere, RecipeError("the recipe names what is not there", problems=problems))
-    error = DataError("the data cannot be read", problems=from_data) if from_data else None
-    return _Known(facts, elsewhere, error)
 
 
 def _already_done(run: Any, task: Task) -> dict[str, Any]:

@@ -215,3 +215,11 @@ def test_a_terminal_that_cannot_show_a_sign_is_no_reason_to_fail(align: Align, r
     done = align("train", "sft", "r.yaml", "--dry-run", PYTHONIOENCODING="ascii", LC_ALL="C")
 
     assert done.code == 0, done.err
+
+
+def test_json_without_a_task_is_an_error_document_and_leaves_stdout_empty(align: Align):
+    done = align("train", "--json")
+
+    assert done.code == 2
+    assert done.out == ""
+    assert done.error["message"] == "no task is named"

@@ -1,0 +1,84 @@
+"""What can be known of a run before it starts: its data, its model, its output folder. Nothing heavy, no network."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from align_cli.errors import AlignError, DataError, Problem, RecipeError, UsageError
+from align_cli.recipe.schema import Note, Recipe
+from align_cli.tasks.task import Task
+
+if TYPE_CHECKING:
+    from align_cli.mix.describe import SourceFact
+
+
+class Known(NamedTuple):
+    """Facts about the sources, and what is already wrong."""
+
+    facts: list[SourceFact]
+    elsewhere: list[Note]
+    """Paths of the machine an old recipe was written on: no reason to fail its dry run."""
+    error: AlignError | None
+    """Everything that is already wrong with the data and the model."""
+
+    @property
+    def obstacle(self) -> AlignError | None:
+        """What stands in the way of a real run: a path of another machine does, too."""
+        if self.error is None and self.elsewhere:
+            return RecipeError(
+                "the recipe names paths that are not on this machine",
+                problems=[Problem(note.message, note.where) for note in self.elsewhere],
+                hint="override them: KEY=VALUE after the recipe",
+            )
+        return self.error
+
+
+def before(recipe: Recipe, task: Task) -> Known:
+    """What can be known of data and model without work."""
+    from align_cli.mix.describe import describe
+    from align_cli.models.locate import check
+
+    facts = describe(recipe.mixture, task.rows if task.run is not None else ())
+    is_old = recipe.profile.startswith("handbook")
+    elsewhere: list[Note] = []
+    from_data: list[Problem] = []
+    for number, fact in enumerate(facts):
+        if not fact.problems:
+            continue
+        if is_old and fact.exists is False and Path(fact.path).is_absolute():
+            elsewhere.append(Note(f"mixture.sources.{number}", f"{fact.path} is not on this machine", fact.label))
+        else:
+            from_data += fact.problems
+    name = recipe.get("model_name_or_path")
+    origin = recipe.origins.get("model_name_or_path")
+    unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
+    model = check(name) if name else unnamed
+    if model is not None and is_old and name and not Path(name).expanduser().exists() and "://" not in name:
+        elsewhere.append(Note("model_name_or_path", f"{name} is not on this machine", str(origin or "")))
+        model = None
+    if model is not None:
+        where = f"{origin}: {model.where}" if origin and model.where else model.where
+        problems = [replace(model, where=where), *from_data]
+        return Known(facts, elsewhere, RecipeError("the recipe names what is not there", problems=problems))
+    error = DataError("the data cannot be read", problems=from_data) if from_data else None
+    return Known(facts, elsewhere, error)
+
+
+def of_output(recipe: Recipe) -> list[Note]:
+    """What a real run would find in the output folder, where there is one already."""
+    from align_cli.runs import directory
+
+    if not Path(recipe.get("output_dir") or "").expanduser().is_dir():
+        return []
+    try:
+        run = directory.open_run(recipe)
+    except UsageError as error:
+        keys = ", ".join(problem.where for problem in error.problems)
+        return [Note("output_dir", f"a run would be refused: {error.message}{f' ({keys})' if keys else ''}")]
+    if run.state == "finished":
+        return [Note("output_dir", f"{run.path} holds this very run, finished: a run would do nothing")]
+    if run.checkpoint is not None:
+        return [Note("output_dir", f"a run would go on from {run.checkpoint}")]
+    return list(run.notes)
