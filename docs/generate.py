@@ -144,6 +144,7 @@ OWN = {
     "Flat keys": "align_cli.recipe.schema:AlignFields",
     "`mixture:`": "align_cli.recipe.schema:Mixture",
     "An entry of `mixture.sources` or `mixture.eval`": "align_cli.recipe.schema:Source",
+    "`mixture.clean:`": "align_cli.recipe.schema:Clean",
     "`launch:`": "align_cli.recipe.schema:Launch",
 }
 

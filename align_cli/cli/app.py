@@ -16,8 +16,10 @@ from align_cli.errors import AlignError, UsageError
 #: Sub-command -> (module with a typer `app`, one line of help). The order is that of `align --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
     "train": ("align_cli.cli.train", "Train a model from a recipe, or plan it with --dry-run."),
+    "mix": ("align_cli.cli.mix", "Build and show a recipe's mixture; export, lock, compare it."),
     "recipe": ("align_cli.cli.recipe", "List, show, copy, check and migrate recipes."),
     "task": ("align_cli.cli.task", "List the tasks, and the keys a recipe may set for each."),
+    "cache": ("align_cli.cli.cache", "List and remove what is kept: mixtures, tokens, models."),
     "doctor": ("align_cli.cli.doctor", "What this machine has, and what is missing for which feature."),
     "quickstart": ("align_cli.cli.quickstart", "Train the smallest shipped recipe and see the difference."),
 }
@@ -111,7 +113,7 @@ def _other(error: Exception, *, as_json: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         typer.echo(error.format_message())
         return 2
-    path = context.command_path if context else "align"
+    path = context.command_path.strip() if context else "align"
     message = error.format_message().strip().rstrip(".")
     usage = UsageError(message[:1].lower() + message[1:], hint=f"{path} --help shows what it takes")
     return errors.report(usage, as_json=as_json)

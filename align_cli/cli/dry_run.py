@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from align_cli.launch.host import Host
 from align_cli.launch.plan import Plan
+from align_cli.mix import arithmetic
 from align_cli.mix.describe import SourceFact
-from align_cli.recipe.schema import Note, Recipe, Source
+from align_cli.recipe import understood
+from align_cli.recipe.schema import Mixture, Note, Recipe, Source
 from align_cli.recipe.secrets import SECRET_KEYS
+
+_AMOUNTS = ("where", "fraction", "rows", "tokens", "share", "repeat", "shuffle", "held_out", "system", "streaming")
+
+#: Rows that a dry run chooses to know how many there will be: about a second.
+_COUNTED = 2_000_000
 
 
 def document(
@@ -61,19 +69,10 @@ def values(recipe: Recipe) -> dict[str, dict[str, Any]]:
 def expected_rows(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]:
     """Rows to train and evaluate on as far as counts alone tell: {train, eval, why}.
 
-    None where a count needs the data to be read: a Hub source, TRL's fractions of the mixture, bad rows are only
-    found later.
+    None where the data must be read to know: a Hub source, a condition, a token budget, cleaning. What the build will
+    choose is asked of the same arithmetic; bad rows are only found later.
     """
-    mixture = recipe.mixture
-    num_sources = len(mixture.sources)
-    train = _taken(mixture.sources, facts[:num_sources])
-    evaluate = _taken(mixture.eval, facts[num_sources:])
-    why = ""
-    if mixture.combine == "trl" and any(source.fraction is not None for source in mixture.sources):
-        train, why = None, "fractions are shares of the whole mixture"
-    if train is not None and mixture.held_out and not mixture.eval:
-        held = int(mixture.held_out) if mixture.held_out >= 1 else round(train * mixture.held_out)
-        train, evaluate = train - held, held
+    train, evaluate, why = _counts(recipe.mixture, facts)
     limit, eval_limit = recipe.get("max_train_samples"), recipe.get("max_eval_samples")
     if limit is not None:
         train = limit if train is None else min(train, limit)
@@ -84,15 +83,57 @@ def expected_rows(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]
     return {"train": train, "eval": evaluate, "why": why}
 
 
-def _taken(sources: Sequence[Source], facts: Sequence[SourceFact]) -> int | None:
-    """Rows that all sources give together; None if one of them is not known."""
-    total = 0
+def _counts(mixture: Mixture, facts: Sequence[SourceFact]) -> tuple[int | None, int | None, str]:
+    """Training rows, evaluation rows, and why the former are not known."""
+    num_sources = len(mixture.sources)
+    if understood.of_cleaning(mixture.clean):
+        return None, None, "cleaning leaves rows out"
+    wish = arithmetic.Wish(**{name: getattr(mixture, name) for name in arithmetic.Wish.__slots__})
+    train = None if mixture.tokens is not None else _takes(mixture.sources, facts[:num_sources])
+    separate = _takes(mixture.eval, facts[num_sources:])
+    if separate is not None and sum(take.available for take in separate) > _COUNTED:
+        separate = None
+    try:
+        num_eval = None if separate is None else len(arithmetic.choose_eval(separate, wish).row)
+        if train is None:
+            holds_out = mixture.held_out is not None or any(source.held_out for source in mixture.sources)
+            return mixture.rows, None if holds_out else num_eval, ""  # a total is met or refused
+        if _most_rows(mixture, train) > _COUNTED:
+            return mixture.rows, None, "too many rows to choose in a dry run"
+        chosen = arithmetic.choose(train, wish)
+    except arithmetic.AmountError as error:
+        named = f"{mixture.sources[error.source].label}: " if error.source is not None else ""
+        return None, None, f"{named}{error}; {error.hint}" if error.hint else f"{named}{error}"
+    return len(chosen.train.row), None if num_eval is None else num_eval + len(chosen.held_out.row), ""
+
+
+def _takes(sources: Sequence[Source], facts: Sequence[SourceFact]) -> list[arithmetic.Take] | None:
+    """What each source offers; None if that is not known of one of them, or if tokens decide."""
+    takes = []
     for source, fact in zip(sources, facts, strict=True):
-        if fact.available is None:
-            return source.rows if source.rows is not None and len(sources) == 1 else None
-        taken = fact.available if source.fraction is None else int(source.fraction * fact.available)
-        total += taken if source.rows is None else min(taken, source.rows)
-    return total
+        available = fact.available
+        if available is None and source.rows is not None and source.where is None:
+            available = source.rows  # as many at least, or the build says that there are fewer
+        if available is None or source.tokens is not None or source.where is not None:
+            return None
+        words = ("fraction", "rows", "share", "repeat", "shuffle", "held_out")
+        wanted = {name: getattr(source, name) for name in words}
+        same = f"{source.path}/{source.config}/{source.split}"
+        takes.append(arithmetic.Take(available=available, identity=same, **wanted))
+    return takes
+
+
+def _most_rows(mixture: Mixture, takes: Sequence[arithmetic.Take]) -> float:
+    """At least as many rows as the arithmetic would have to hold."""
+    offered = sum(take.available * (take.repeat or 1) for take in takes)
+    if mixture.rows is not None:
+        return max(offered, mixture.rows)
+    if not mixture.oversample:
+        return offered
+    if mixture.temperature is not None:
+        return offered * len(takes) if mixture.temperature >= 1 else math.inf
+    smallest = min((take.share for take in takes if take.share), default=0.0)
+    return offered / smallest if smallest else offered
 
 
 def _mixture(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]:
@@ -102,7 +143,15 @@ def _mixture(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]:
         "combine": mixture.combine,
         "seed": mixture.seed,
         "held_out": mixture.held_out,
+        "rows": mixture.rows,
+        "tokens": mixture.tokens,
+        "temperature": mixture.temperature,
+        "oversample": mixture.oversample,
+        "order": mixture.order,
+        "clean": understood.chosen_cleaning(mixture.clean),
         "on_bad_rows": mixture.on_bad_rows,
+        "understood": understood.of_mixture(mixture),
+        "leaves_out": understood.of_cleaning(mixture.clean),
         "sources": _described("sources", recipe, facts[:num_sources]),
         "eval": _described("eval", recipe, facts[num_sources:]),
         "origins": {key: str(origin) for key, origin in recipe.origins.items() if key.startswith("mixture.")},
@@ -121,8 +170,8 @@ def _described(role: str, recipe: Recipe, facts: Sequence[SourceFact]) -> list[d
             "size": fact.size,
             "layout": fact.layout,
             "split": source.split,
-            "fraction": source.fraction,
-            "rows": source.rows,
+            "take": understood.of_source(source, recipe.mixture),
+            **{name: getattr(source, name) for name in _AMOUNTS},
             "origin": _origin(recipe, f"mixture.{role}.{index}"),
         }
         for index, (source, fact) in enumerate(zip(sources, facts, strict=True))

@@ -62,7 +62,7 @@ def show(
     from align_cli.cli import dry_run
     from align_cli.recipe import load
 
-    chosen = task_command.get(task or _task_of(recipe))
+    chosen = task_command.get(task or task_of(recipe))
     resolved = load.load([recipe, *(words or [])], chosen, profile=profile)
     if as_json:
         from align_cli.recipe.decode import encode
@@ -97,7 +97,7 @@ def copy(
     except OSError as error:
         raise UsageError(f"{target} cannot be written: {error.strerror}") from None
     sys.stdout.write(f"{target}\n")
-    sys.stderr.write(f"next: edit it, then align train {_task_of(str(source), fallback='sft')} {target} --dry-run\n")
+    sys.stderr.write(f"next: edit it, then align train {task_of(str(source), fallback='sft')} {target} --dry-run\n")
 
 
 @app.command("check")
@@ -141,7 +141,7 @@ def migrate(
 
     path = _file_of(recipe)
     text = path.read_text(encoding="utf-8-sig")
-    chosen = task_command.get(task or _task_of(str(path)))
+    chosen = task_command.get(task or task_of(str(path)))
     try:
         new, notes = migration.migrate(text, chosen)
     except RecipeError as error:  # it was given text and does not know the file's name
@@ -163,7 +163,7 @@ def migrate(
         sys.stderr.write(f"{path}: nothing to change\n")
 
 
-def _task_of(recipe: str, *, fallback: str | None = None) -> str:
+def task_of(recipe: str, *, fallback: str | None = None) -> str:
     """The task a recipe is for, from its path and keys.
 
     Raises:
@@ -235,7 +235,7 @@ def _checked(path: str, task: str | None) -> dict[str, Any]:
 
     row: dict[str, Any] = {"path": path, "task": task, "profile": None, "problems": [], "notes": []}
     try:
-        row["task"] = task or _task_of(path)
+        row["task"] = task or task_of(path)
         recipe = load.load([path], task_command.get(row["task"]))
     except AlignError as error:
         problems = error.problems or (Problem(error.message, "", error.hint),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, fields
+from dataclasses import MISSING, fields, is_dataclass
 from typing import Any
 
 from align_cli.recipe.schema import Launch, Mixture, Recipe
@@ -42,8 +42,8 @@ def _commented(text: str, origin: str) -> str:
     return f"{text:<{_COLUMN}}  # {origin}" if origin else text
 
 
-def _block(name: str, block: Any, default: Any, recipe: Recipe) -> list[str]:
-    """A block of ours, only what differs from its defaults."""
+def _block(name: str, block: Any, default: Any, recipe: Recipe, outer: str = "") -> list[str]:
+    """A block of ours, only what differs from its defaults; `outer` is the path of the block it stands in."""
     if block == default:
         return []
     lines = [f"{name}:"]
@@ -55,8 +55,10 @@ def _block(name: str, block: Any, default: Any, recipe: Recipe) -> list[str]:
             lines.append(f"  {item.name}:")
             for index, member in enumerate(value):
                 lines += _member(member, f"{name}.{item.name}.{index}", recipe)
+        elif is_dataclass(value):
+            lines += [f"  {line}" for line in _block(item.name, value, getattr(default, item.name), recipe, f"{name}.")]
         else:
-            origin = str(recipe.origins.get(f"{name}.{item.name}", ""))
+            origin = str(recipe.origins.get(f"{outer}{name}.{item.name}", ""))
             lines.append(_commented(f"  {item.name}: {scalar(value)}", origin))
     return lines
 

@@ -29,3 +29,21 @@ class WordsCommand(TyperCommand):
         """The help, arguments included."""
         self._whole = True
         return super().get_help(ctx)
+
+
+class OptionsCommand(WordsCommand):
+    """A `WordsCommand` that also takes options with a value; they are validated only where they are given."""
+
+    _given: frozenset[str] = frozenset()
+
+    def parse_args(self, ctx: typer.Context, args: list[str]) -> list[str]:  # type: ignore[override]
+        """Note which options are on the line, then parse."""
+        self._given = frozenset(word.partition("=")[0] for word in args if word.startswith("-"))
+        return super().parse_args(ctx, args)
+
+    def get_params(self, ctx: typer.Context) -> list[Any]:  # type: ignore[override]
+        """Flags, and the options that are given."""
+        params = super(WordsCommand, self).get_params(ctx)
+        if self._whole or ctx.resilient_parsing:
+            return params
+        return [param for param in params if getattr(param, "is_flag", False) or self._given.intersection(param.opts)]

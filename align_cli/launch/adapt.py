@@ -134,6 +134,8 @@ def _precision(recipe: Recipe, host: Host) -> Iterator[Mismatch]:
             if not host.gpus and not host.mps:
                 why = f"{_no_gpu(host)} (with use_cpu=true it runs, slowly)"
                 yield Mismatch(key, True, why, False)
+                if key == "bf16" and recipe.values.get("dtype") == "bfloat16":
+                    yield Mismatch("dtype", "bfloat16", "weights are trained in float32 without a GPU", "float32")
             elif host.gpus and host.gpus[0].capability < _AMPERE:
                 why = f"{host.gpus[0].name} has no bf16 (CUDA capability 8.0 or newer)"
                 yield Mismatch(key, True, why, False)

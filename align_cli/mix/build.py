@@ -10,15 +10,22 @@ from pathlib import Path
 from typing import Any
 
 from align_cli import files
-from align_cli.errors import DataError, Problem
-from align_cli.mix import arithmetic, identity, layouts, opening, shapes, spool, store
-from align_cli.mix.faults import fault
+from align_cli.errors import DataError
+from align_cli.mix import clean, engines, identity, opening, report, shapes, spool, store
+from align_cli.mix.arithmetic import Order
+from align_cli.mix.clean.plan import plan as plan_cleaning
+from align_cli.mix.columns import KINDS
 from align_cli.mix.formats import File
 from align_cli.mix.gather import Gathered, gather
 from align_cli.mix.locate import Located, locate
-from align_cli.recipe.schema import Mixture, Source
+from align_cli.mix.measure import Measure
+from align_cli.mix.select import Selection, select
+from align_cli.recipe.schema import Mixture
+
+__all__ = ["Build", "Measure", "address", "build"]
 
 _MAX_SHOWN = 10  # problems that an error lists
+_CAREFUL = 8  # times the work of reading a row that looking at each text of it is
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +33,7 @@ class Build:
     """A finished mixture in the store."""
 
     folder: Path
-    """Holds train.arrow, eval.arrow (Arrow streams) and mixture.json."""
+    """Holds train.arrow, eval.arrow, dropped.arrow (Arrow streams) and mixture.json."""
     digest: str
     num_train: int
     num_eval: int
@@ -34,162 +41,166 @@ class Build:
     from_store: bool
     """True when nothing had to be built."""
 
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Everything that the digest is the digest of."""
+        inputs: dict[str, Any] = self.report["inputs"]
+        return inputs
 
-def build(mixture: Mixture, kinds: Sequence[str], *, say: Callable[[str], None] = lambda line: None) -> Build:
-    """The mixture as training would read it, from the store when the same was built before.
 
-    `kinds` are the row kinds that the task trains on, most specific first; the result's report names the one it has.
-    Columns: `messages`; or `prompt` and `completion` (both text or both turns); or `text`; then `tools` and
-    `chat_template_kwargs` (JSON text) where some row has them, and `source` (int16, a position in the report's
-    sources).
-    Turns have role and content, and `extra` (JSON text of further keys, such as tool_calls) where some turn has any.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Address:
+    """Where a mixture is, or will be, in the store."""
+
+    located: Sequence[Located]
+    identities: Sequence[dict[str, Any]]
+    inputs: dict[str, Any]
+    digest: str
+    stamps: dict[File, tuple[int, ...]]
+    """What the files looked like before any of them was read."""
+
+
+def address(mixture: Mixture, kinds: Sequence[str], *, measure: Measure | None = None) -> Address:
+    """What the mixture is made of, and the digest of that: every input is read, and nothing is built.
 
     Raises:
-        DataError: what is wrong with the sources or rows, all of it together.
+        DataError: what is wrong with the sources, all of it together.
     """
     sources = (*mixture.sources, *mixture.eval)
     if not mixture.sources:
         raise DataError("the recipe names no training data", hint="add mixture: {sources: [{path: FILE}]}")
     located = _all(sources, lambda source: _fetched(locate(source)))
-    before = _stamps(located)
+    stamps = _stamps(located)
     identities = _all(located, identity.of)
-    digest = identity.digest(mixture, kinds, identities)
+    inputs = identity.inputs(
+        mixture,
+        kinds,
+        identities,
+        references=clean.references(mixture.clean),
+        measure=measure.identity if measure and _counts_tokens(mixture) else None,
+    )
+    return Address(
+        located=located,
+        identities=identities,
+        inputs=inputs,
+        digest=identity.digest_of_inputs(inputs),
+        stamps=stamps,
+    )
+
+
+def build(
+    mixture: Mixture,
+    kinds: Sequence[str],
+    *,
+    measure: Measure | None = None,
+    engine: engines.Engine | None = None,
+    say: Callable[[str], None] = lambda line: None,
+) -> Build:
+    """The mixture as training would read it, from the store when the same was built before.
+
+    `kinds` are the row kinds that the task trains on, most specific first; the result's report names the one it has.
+    Columns: those of the shape in `columns`, without the optional ones that no row fills; then `source` (int16, a
+    position in the report's sources) and `place` (int64, the row's number in the order of reading that source).
+    Turns have role and content, and `extra` (JSON text of further keys, such as tool_calls) where some turn has any.
+    `measure` counts tokens for token budgets; `engine` shares the reading out and never changes a byte.
+
+    Raises:
+        DataError: what is wrong with the sources or rows, all of it together.
+    """
+    found = address(mixture, kinds, measure=measure)
+    digest = found.digest
     if folder := store.find(digest):
-        return _result(folder, digest, mixture, located, from_store=True)
+        return _result(folder, mixture, found, from_store=True)
     with store.building(digest, say):
         if folder := store.find(digest):  # another process built it while this one waited
-            return _result(folder, digest, mixture, located, from_store=True)
+            return _result(folder, mixture, found, from_store=True)
         with files.new_folder(store.root() / digest) as folder:
-            report = _write(mixture, kinds, located, identities, folder, say)
-            for file, stamp in _stamps(located).items():
-                if stamp != before[file]:  # the digest is of other bytes than the rows
+            made = _make(mixture, kinds, found, folder, measure, engine, say)
+            for file, stamp in _stamps(found.located).items():
+                if stamp != found.stamps[file]:  # the digest is of other bytes than the rows
                     raise opening.spoilt(
                         file, "the file changed while it was read", "run again when nothing writes to it"
                     )
-            files.write_json(folder / store.REPORT, {"digest": digest, **report})
-    return _result(store.root() / digest, digest, mixture, located, from_store=False)
+            files.write_json(folder / store.REPORT, {"digest": digest, "inputs": found.inputs, **made})
+    return _result(store.root() / digest, mixture, found, from_store=False)
 
 
-def _write(
+def _make(
     mixture: Mixture,
     kinds: Sequence[str],
-    located: Sequence[Located],
-    identities: Sequence[dict[str, Any]],
+    found: Address,
     folder: Path,
+    measure: Measure | None,
+    engine: engines.Engine | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
+    """Fill the store's new folder; gives the report."""
     scratch = folder / "scratch"
     scratch.mkdir()
+    located = found.located
     fits = _all(located, lambda one: shapes.recognise(one, kinds))
     shape, notes = shapes.common(located, fits, kinds)
-    numbered = list(zip(located, fits, range(len(fits)), strict=True))
-
-    def read(one: tuple[Located, layouts.Fit, int]) -> Gathered:
-        say(f"reading {one[0].source.label}")
-        return gather(one[0], one[1], shape, scratch / f"source-{one[2]}.arrow")
-
-    gathered = _all(numbered, read)
+    plan = plan_cleaning(mixture.clean, shape, scratch, say)
+    size = sum(_effort(file) for file in found.stamps) * (_CAREFUL if plan or mixture.clean.repair else 1)
+    gathered = gather(
+        located,
+        fits,
+        shape,
+        scratch,
+        repair=mixture.clean.repair,
+        plan=plan,
+        engine=engine or engines.choose(size=size),
+        say=say,
+    )
     _refuse(mixture, gathered)
-
-    num_sources = len(mixture.sources)
-    keep_places = mixture.combine != "native"  # the ancestors count bad rows too: choose first, then leave them out
-    takes = [
-        arithmetic.Take(
-            available=one.num_places if keep_places else one.num_usable,
-            fraction=one.located.source.fraction,
-            rows=one.located.source.rows,
-            shuffle=one.located.source.shuffle,
-            identity=files.digest_of([identity.content(facts), one.located.source.split, one.located.source.config]),
-        )
-        for one, facts in zip(gathered, identities, strict=True)
-    ]
-    try:
-        chosen = arithmetic.choose(
-            takes[:num_sources], combine=mixture.combine, seed=mixture.seed, held_out=mixture.held_out
-        )
-    except arithmetic.AmountError as error:
-        raise _amount_fault(error, mixture.sources) from None
-    try:
-        separate = arithmetic.choose_eval(takes[num_sources:], combine=mixture.combine, seed=mixture.seed)
-    except arithmetic.AmountError as error:
-        raise _amount_fault(error, mixture.eval) from None
-    train, held = (_usable(order, gathered[:num_sources], keep_places) for order in chosen)
-    separate = _usable(separate, gathered[num_sources:], keep_places)
-    if not len(train.row):
-        raise DataError(
-            "no row is left to train on",
-            hint="look at the fractions and counts of the sources",
-            problems=[
-                Problem(f"none of its {take.available} rows is used", one.source.label)
-                for one, take in zip(located[:num_sources], takes, strict=False)
-            ],
-        )
-    return _deliver(mixture, located, gathered, identities, shape, notes, train, held, separate, folder)
+    if mixture.clean.exact or mixture.clean.near:
+        say("looking for duplicates")
+    selection = select(mixture, gathered, found.identities, measure=measure, scratch=scratch)
+    say(f"writing {len(selection.train.row):,} rows in their order")
+    result = _deliver(gathered, selection, shape, folder, scratch)
+    shutil.rmtree(scratch)
+    return report.make(mixture, gathered, found.identities, selection, kind=KINDS[shape], notes=notes, result=result)
 
 
 def _deliver(
-    mixture: Mixture,
-    located: Sequence[Located],
-    gathered: Sequence[Gathered],
-    identities: Sequence[dict[str, Any]],
-    shape: str,
-    notes: list[str],
-    train: arithmetic.Order,
-    held: arithmetic.Order,
-    separate: arithmetic.Order,
-    folder: Path,
-) -> dict[str, Any]:
-    """Write the two streams; gives the report."""
+    gathered: Sequence[Gathered], selection: Selection, shape: str, folder: Path, scratch: Path
+) -> dict[str, str]:
+    """Write the three streams; gives the digests of what training reads."""
     import numpy as np
+    import pyarrow as pa
 
-    scratch, num_sources = folder / "scratch", len(mixture.sources)
-    evaluation = arithmetic.Order(
-        np.concatenate([held.source, separate.source + num_sources]), np.concatenate([held.row, separate.row])
-    )
-    if (mixture.eval or mixture.held_out) and not len(evaluation.row):
-        raise fault("mixture", "no row is left to evaluate on", "hold out more rows, or ask for no evaluation")
     spools = [one.spool for one in gathered]
-    spool.write_ordered(spools, train, folder / "train.arrow", shape=shape, work=scratch)
-    spool.write_ordered(spools, evaluation, folder / "eval.arrow", shape=shape, work=scratch)
-    shutil.rmtree(scratch)
-    rows = []
+    places = [one.records for one in gathered]
+    result = {}
+    for name, order in (("train", selection.train), ("eval", selection.evaluation)):
+        path = folder / f"{name}.arrow"
+        result[name] = spool.write_ordered(spools, order, path, shape=shape, work=scratch, places=places)
+    source, row, step, why = [], [], [], []
     for number, one in enumerate(gathered):
-        role, order = ("train", train) if number < num_sources else ("eval", evaluation)
-        kept = int((order.source == number).sum())
-        rows.append(
-            {
-                "label": one.located.source.label,
-                "path": one.located.source.path,
-                "for": role,
-                "kind": one.located.kind,
-                "layout": one.fit.layout.name,
-                "available": one.num_usable,
-                "kept": kept,
-                "held_out": int((held.source == number).sum()) if role == "train" else 0,
-                "share": round(kept / len(order.row), 6) if len(order.row) else 0.0,
-                "dropped": dict(one.dropped),
-                "bad_rows": [{"where": bad.where, "reason": bad.message} for bad in one.shown],
-                "identity": identities[number],
-            }
-        )
-        if not kept:
-            notes.append(f"{one.located.source.label}: no row of it is used")
-    return {
-        "combine": mixture.combine,
-        "seed": mixture.seed,
-        "kind": shapes.KINDS[shape],
-        "sources": rows,
-        "num_train": len(train.row),
-        "num_eval": len(evaluation.row),
-        "notes": notes,
-    }
+        rows = np.intersect1d(np.flatnonzero(one.step), one.places)
+        source += [number] * len(rows)
+        row.append(rows)
+        step += [clean.STEPS[code - 1] for code in one.step[rows].tolist()]
+        why += [one.why.get(index, "") for index in rows.tolist()]
+    order = Order(np.array(source, np.int64), np.concatenate([*row, np.empty(0, np.int64)]))
+    labels = {"step": pa.array(step, pa.string()), "why": pa.array(why, pa.string())}
+    spool.write_ordered(
+        spools, order, folder / "dropped.arrow", shape=shape, work=scratch, places=places, labels=labels
+    )
+    return result
 
 
-def _amount_fault(error: arithmetic.AmountError, sources: Sequence[Source]) -> DataError:
-    return fault(sources[error.source].label if error.source is not None else "mixture", str(error), error.hint)
+def _effort(file: File) -> int:
+    """Bytes to read, as far as they are known: what is packed is several times as much."""
+    size = file.path.stat().st_size
+    return 4 * size if file.path.name.lower().endswith(".gz") else size
 
 
-def _stamps(located: Sequence[Located]) -> dict[File, tuple[int, int]]:
+def _counts_tokens(mixture: Mixture) -> bool:
+    return mixture.tokens is not None or any(one.tokens is not None for one in (*mixture.sources, *mixture.eval))
+
+
+def _stamps(located: Sequence[Located]) -> dict[File, tuple[int, ...]]:
     return {file: opening.stamp(file) for one in located for part in one.parts for file in part.files}
 
 
@@ -202,10 +213,10 @@ def _fetched(located: Located) -> Located:
 
 
 def _refuse(mixture: Mixture, gathered: Sequence[Gathered]) -> None:
-    """Stop on bad rows when the recipe says so, and on sources that have no other."""
+    """Stop on bad rows when the recipe says so."""
     num_bad = sum(one.num_bad for one in gathered)
     if num_bad and mixture.on_bad_rows == "error":
-        num_rows = sum(one.num_places for one in gathered)
+        num_rows = sum(len(one.places) for one in gathered)
         shown = list(chain.from_iterable(one.shown for one in gathered))[:_MAX_SHOWN]
         more = f"; {len(shown)} of them are shown" if num_bad > len(shown) else ""
         raise DataError(
@@ -213,40 +224,17 @@ def _refuse(mixture: Mixture, gathered: Sequence[Gathered]) -> None:
             hint="mend them, or leave them out: mixture.on_bad_rows=skip",
             problems=shown,
         )
-    empty = [one for one in gathered if not one.num_usable]
-    if empty:
-        raise DataError(
-            f"no row of {empty[0].located.source.label} can be used",
-            hint="look at the reasons; the layout may be another than the one recognised",
-            problems=list(chain.from_iterable(one.shown for one in empty))[:_MAX_SHOWN],
-        )
 
 
-def _usable(order: arithmetic.Order, gathered: Sequence[Gathered], keep_places: bool) -> arithmetic.Order:
-    """From places among all rows to rows of the spools, without the bad ones; the rest keep their order."""
-    import numpy as np
-
-    if not len(order.row):
-        return order
-    row = order.row.copy()
-    for number, one in enumerate(gathered):
-        mine = order.source == number
-        row[mine] = one.spool_rows(order.row[mine], keep_places)
-    good = row >= 0
-    return arithmetic.Order(order.source[good], row[good].astype(np.int64))
-
-
-def _result(folder: Path, digest: str, mixture: Mixture, located: Sequence[Located], *, from_store: bool) -> Build:
-    report = files.read_json(folder / store.REPORT)
-    for entry, source in zip(report["sources"], (*mixture.sources, *mixture.eval), strict=True):
-        entry["label"], entry["path"] = source.label, source.path  # the same rows may be called otherwise now
-    report["notes"] = [note for one in located for note in one.notes] + report["notes"]
+def _result(folder: Path, mixture: Mixture, found: Address, *, from_store: bool) -> Build:
+    made = report.refreshed(files.read_json(folder / store.REPORT), mixture, found.located)
+    made["inputs"] = found.inputs  # equal but for the names of things
     return Build(
         folder=folder,
-        digest=digest,
-        num_train=report["num_train"],
-        num_eval=report["num_eval"],
-        report=report,
+        digest=found.digest,
+        num_train=made["num_train"],
+        num_eval=made["num_eval"],
+        report=made,
         from_store=from_store,
     )
 

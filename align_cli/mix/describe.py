@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
+from typing import Any
 
 from align_cli.errors import DataError, Problem
 from align_cli.mix import layouts, read, shapes
@@ -36,6 +37,10 @@ class SourceFact:
     for_eval: bool
     problems: tuple[Problem, ...]
     """All that is already known to be wrong with it."""
+    columns: tuple[str, ...] = ()
+    """Columns of its first rows; empty when they were not looked at."""
+    notes: tuple[str, ...] = ()
+    """What the reader should know of how it is read: the splits that are not, who counts as the user."""
 
 
 def describe(mixture: Mixture, kinds: Sequence[str] = ()) -> list[SourceFact]:
@@ -45,32 +50,51 @@ def describe(mixture: Mixture, kinds: Sequence[str] = ()) -> list[SourceFact]:
     """
     left = _COUNTED_BYTES
     facts = []
+    shapes_seen: list[str | None] = []
     for source, for_eval in [(one, False) for one in mixture.sources] + [(one, True) for one in mixture.eval]:
-        fact, read_bytes = _fact(source, kinds, for_eval, left)
+        fact, fit, read_bytes = _fact(source, kinds, for_eval, left)
         facts.append(fact)
+        shapes_seen.append(fit.shape if fit else None)
         left -= read_bytes
+    # Text beside conversations becomes turns: only where all is text a system prompt has no place.
+    if shapes_seen and (shape := shapes_seen[0]) and set(shapes_seen) == {shape}:
+        for number, source in enumerate((*mixture.sources, *mixture.eval)):
+            try:
+                shapes.check_system([source], shape)
+            except DataError as error:
+                facts[number] = replace(facts[number], problems=(*facts[number].problems, *error.problems))
     return facts
 
 
-def _fact(source: Source, kinds: Sequence[str], for_eval: bool, left: int) -> tuple[SourceFact, int]:
+def _fact(
+    source: Source, kinds: Sequence[str], for_eval: bool, left: int
+) -> tuple[SourceFact, layouts.Fit | None, int]:
+    problems: tuple[Problem, ...] = ()
+    try:
+        shapes.check_where(source, ())
+    except DataError as error:
+        problems = _problems(error, source)
     try:
         located = locate(source)
     except DataError as error:
         fact = SourceFact(
             label=source.label, path=source.path, kind="", exists=False, available=None, size=None, layout="",
-            for_eval=for_eval, problems=_problems(error, source),
+            for_eval=for_eval, problems=(*problems, *_problems(error, source)),
         )  # fmt: skip
-        return fact, 0
+        return fact, None, 0
     files = list(dict.fromkeys(file for part in located.parts for file in part.files))
     size = sum(file.path.stat().st_size for file in files) if files else None
     available: int | None = None
-    layout = ""
-    problems: tuple[Problem, ...] = ()
+    fit: layouts.Fit | None = None
+    samples: list[dict[str, Any]] = []
     try:
-        layout = _layout(located, kinds) if kinds and files else ""
+        samples = _samples(located) if kinds and files else []
+        if samples and not problems:
+            shapes.check_where(source, samples)
+        fit = _fit(located, samples, kinds) if samples else None
         available = _available(located, left)
     except DataError as error:
-        problems = _problems(error, source)
+        problems = (*problems, *_problems(error, source))
     fact = SourceFact(
         label=source.label,
         path=source.path,
@@ -78,25 +102,44 @@ def _fact(source: Source, kinds: Sequence[str], for_eval: bool, left: int) -> tu
         exists=True if files else None,
         available=available,
         size=size,
-        layout=layout,
+        layout=fit.layout.name if fit else "",
         for_eval=for_eval,
         problems=problems,
+        columns=tuple(dict.fromkeys(column for row in samples for column in row)),
+        notes=(*located.notes, *(_notes(fit, source) if fit else ())),
     )
-    return fact, (size or 0) if available is not None else 0
+    return fact, fit, (size or 0) if available is not None else 0
 
 
-def _layout(located: Located, kinds: Sequence[str]) -> str:
+def _samples(located: Located) -> list[dict[str, Any]]:
+    """The first rows of text files."""
     file = located.parts[0].files[0]
     if file.format in ("parquet", "arrow"):
-        return ""  # reading them needs pyarrow, and that is a fifth of a second
+        return []  # reading them needs pyarrow, and that is a fifth of a second
     records = islice(read.rows(file), _NUM_PEEKED)
-    samples = [record.row for record in records if isinstance(record.row, dict)]
-    if not samples:
-        return ""
+    return [record.row for record in records if isinstance(record.row, dict)]
+
+
+def _fit(located: Located, samples: Sequence[dict[str, Any]], kinds: Sequence[str]) -> layouts.Fit:
     try:
-        return layouts.recognise(samples, located.source, kinds).layout.name
+        return layouts.recognise(samples, located.source, kinds)
     except layouts.LayoutError as error:
         raise shapes.unfit(error, located.source.label) from None
+
+
+def _notes(fit: layouts.Fit, source: Source) -> tuple[str, ...]:
+    """What the layout decides that its author may not expect."""
+    if fit.in_order:
+        return (f"{source.label}: the first who speaks in a row is the user, the second the assistant",)
+    if fit.layout.forms.get("messages") == "numbered":
+        return (
+            f"{source.label}: the columns \"{fit.picks['messages']}\" 1, 2, … are the user's and the assistant's turns",
+        )
+    if fit.layout.name == "labelled_preference" and "prompt" not in fit.picks:
+        return (f"{source.label}: these pairs have no prompt",)
+    if fit.layout.name == "prompt_messages":
+        return (f"{source.label}: what follows the last turn of the user is left out",)
+    return ()
 
 
 def _available(located: Located, left: int) -> int | None:

@@ -7,9 +7,11 @@ import re
 from collections.abc import Iterator
 from typing import IO, Any
 
+from align_cli.mix.json_values import TOO_DEEP, TOO_LONG, Decoder, plain
+
 _CHUNK = 1 << 20  # characters read at a time
 _SPACE = re.compile(r"[ \t\n\r]*")
-_WRAPPED = re.compile(r'\{\s*"(data|rows|examples|instances|train)"\s*:\s*\[')
+WRAPPED = re.compile(r'\{\s*"(data|rows|examples|instances|train)"\s*:\s*\[')
 
 
 class ManyDocuments(Exception):
@@ -28,19 +30,19 @@ class BrokenError(Exception):
         self.line = line
 
 
-def elements(stream: IO[str]) -> Iterator[tuple[int, Any]]:
+def elements(stream: IO[str], decoder: Decoder) -> Iterator[tuple[int, Any]]:
     """(line, element) of a top-level list, of the list in `{"data": [...]}`, or of an object of id -> row.
 
     Raises:
         ManyDocuments, NotRowsError, BrokenError: see there.
     """
-    window = _Window(stream)
+    window = _Window(stream, decoder)
     start = window.peek()
     if start == "":
         return
     if start == "[":
         window.skip(1)
-    elif match := _WRAPPED.match(window.text, window.at):
+    elif match := WRAPPED.match(window.text, window.at):
         window.skip(match.end() - window.at)
     elif start == "{":
         yield from _object(window)
@@ -64,11 +66,6 @@ def elements(stream: IO[str]) -> Iterator[tuple[int, Any]]:
             raise BrokenError("a comma before ]", window.line())
 
 
-def plain(message: str) -> str:
-    """A parser's message as part of a sentence."""
-    return message[:1].lower() + message[1:]
-
-
 def _object(window: _Window) -> Iterator[tuple[int, Any]]:
     start_line, value, end_line = window.line(), window.value(), window.line_here()
     if window.peek() == "{":
@@ -87,14 +84,14 @@ def _object(window: _Window) -> Iterator[tuple[int, Any]]:
 class _Window:
     """A piece of the text that grows at its end and forgets its beginning."""
 
-    def __init__(self, stream: IO[str]) -> None:
+    def __init__(self, stream: IO[str], decoder: Decoder) -> None:
         self.text = ""
         self.at = 0
         self._stream = stream
         self._ended = False
         self._lines = 1  # number of the line that `_counted` is in
         self._counted = 0
-        self._decode = json.JSONDecoder().raw_decode
+        self._decode = decoder.raw_decode
 
     def peek(self) -> str:
         """The next character that is no space; "" at the end."""
@@ -131,7 +128,9 @@ class _Window:
                     line = self.line() + self.text.count("\n", self.at, error.pos)
                     raise BrokenError(plain(error.msg), line) from None
             except RecursionError:
-                raise BrokenError("nested too deeply", self.line()) from None
+                raise BrokenError(TOO_DEEP, self.line()) from None
+            except ValueError:
+                raise BrokenError(TOO_LONG, self.line()) from None
             else:
                 if end < len(self.text) or not self._more(size):
                     self.at = end

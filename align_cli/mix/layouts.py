@@ -6,7 +6,6 @@ The facts are in `layouts.toml`; this module is the only one that reads them.
 from __future__ import annotations
 
 import difflib
-import json
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,16 +13,32 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
+from align_cli.mix import intent, values
+from align_cli.mix.intent import TEXT_LAYOUTS
+from align_cli.mix.values import unpacked
 from align_cli.recipe.schema import Source
 
-#: Words that hold turns where the layout is about turns, or may hold either turns or text.
-_TURNS = ("messages",)
-_TURNS_OR_TEXT = ("prompt", "completion")
+__all__ = ["NUM_SAMPLES", "TEXT_LAYOUTS", "Fit", "Layout", "LayoutError", "layouts", "recognise", "unpacked"]
+
+#: What the column of a word holds unless the layout says otherwise; every other word is text.
+FORMS = {
+    "messages": "turns",
+    "prompt": "turns or text",
+    "completion": "turns or text",
+    "chosen": "side",
+    "rejected": "side",
+    "label": "flag",
+    "winner": "winner",
+}
+#: Words that a layout may have and whose columns are looked at when a row is read, not before.
+_UNCHECKED = ("tools", "chat_template_kwargs", "input", "system", "history")
 #: A few rows are enough to see a layout, and a first row that is bad must not hide it.
 NUM_SAMPLES = 64
+_TURN_WORDS = ("role", "content")
+_SHAPES = {"prompt_completion": "pair", "preference": "preference", "unpaired": "unpaired", "prompt": "prompt"}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:
     """One way to spell what we train on; see layouts.toml."""
 
@@ -32,9 +47,17 @@ class Layout:
     summary: str
     needs: Mapping[str, tuple[str, ...]]
     may: Mapping[str, tuple[str, ...]]
-    role: tuple[str, ...]
-    content: tuple[str, ...]
+    role: tuple[str, ...] = ()
+    content: tuple[str, ...] = ()
     roles: Mapping[str, str]
+    family: str
+    named: bool = False
+    turns: bool = False
+    speakers: bool = False
+    forms: Mapping[str, str]
+    call_roles: tuple[str, ...] = ()
+    call_key: str = ""
+    result_key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +70,15 @@ class Fit:
     role: str = "role"
     content: str = "content"
     turns: bool = True
-    """Whether prompt and completion are lists of turns; text otherwise."""
+    """Whether prompt, completion and sides become lists of turns; text otherwise."""
+    in_order: bool = False
+    """Speakers have names that say nothing: the first of each row is the user, the second the assistant."""
 
     @property
     def shape(self) -> str:
-        """`messages`, `pair_turns`, `pair_text` or `text`: what the rows become."""
-        if self.layout.kind == "prompt_completion":
-            return "pair_turns" if self.turns else "pair_text"
-        return self.layout.kind
+        """What the rows become: a key of `columns.COLUMNS`."""
+        prefix = _SHAPES.get(self.layout.kind)
+        return f"{prefix}_{'turns' if self.turns else 'text'}" if prefix else self.layout.kind
 
 
 class LayoutError(Exception):
@@ -70,19 +94,14 @@ class LayoutError(Exception):
 def layouts() -> Mapping[str, Layout]:
     """Every layout by name, in the order in which they are tried."""
     table = tomllib.loads((files(__package__) / "layouts.toml").read_text(encoding="utf-8"))
-    return {
-        name: Layout(
-            name,
-            spec["kind"],
-            spec["summary"],
-            {word: tuple(columns) for word, columns in spec["needs"].items()},
-            {word: tuple(columns) for word, columns in spec["may"].items()},
-            tuple(spec.get("role", ())),
-            tuple(spec.get("content", ())),
-            spec.get("roles", {}),
-        )
-        for name, spec in table.items()
-    }
+    made: dict[str, Layout] = {}
+    for name, spec in table.items():
+        for word in ("needs", "may"):
+            spec[word] = {ours: tuple(columns) for ours, columns in spec[word].items()}
+        lists = {key: tuple(spec.get(key, ())) for key in ("role", "content", "call_roles")}
+        rest = {"roles": {}, "family": name, **spec, **lists, "forms": FORMS | spec.get("forms", {})}
+        made[name] = Layout(name=name, **rest)
+    return made
 
 
 def recognise(rows: Sequence[Mapping[str, Any]], source: Source, kinds: Iterable[str]) -> Fit:
@@ -95,16 +114,53 @@ def recognise(rows: Sequence[Mapping[str, Any]], source: Source, kinds: Iterable
     present = list(dict.fromkeys(column for row in rows for column in row))
     if source.keep_columns:
         present = [column for column in present if column in source.keep_columns]
-    turn_words = ("role", "content")
-    absent = [column for word, column in source.columns.items() if column not in present and word not in turn_words]
+    starred = any(column.endswith("*") for column in source.columns.values())
+    candidates = [
+        layout
+        for layout in layouts().values()
+        if layout.kind in kinds and (not layout.named or (starred and "numbered" in layout.forms.values()))
+    ]
+    if source.layout and source.layout not in TEXT_LAYOUTS:
+        candidates = _named(source.layout, kinds)
+    _check_columns(source, present, candidates)
+    tried = []
+    for layout in candidates:
+        fit = _fit(layout, rows, present, source)
+        if isinstance(fit, str):
+            tried.append(f"{layout.name} ({layout.summary}): {fit}")
+        elif doubt := intent.doubt(fit, rows, present, source):
+            tried.append(f"{layout.name} ({layout.summary}): {doubt}")
+        else:
+            return fit
+    message = f"the rows fit no layout; their columns are {values.listed(present)}"
+    raise LayoutError(message, tried, intent.advice(rows, present, source, kinds))
+
+
+def _named(name: str, kinds: Sequence[str]) -> list[Layout]:
+    """The layouts of that name or family that give one of `kinds`."""
+    called = name.replace("-", "_")
+    found = [layout for layout in layouts().values() if called in (layout.name, layout.family)]
+    if not found:
+        known = dict.fromkeys(word for layout in layouts().values() for word in (layout.family, layout.name))
+        near = difflib.get_close_matches(called, known, n=1)
+        hint = f"did you mean {near[0]}?" if near else f"layouts: {', '.join([*known, *TEXT_LAYOUTS])}"
+        raise LayoutError(f'there is no layout "{name}"', hint=hint)
+    fitting = [layout for layout in found if layout.kind in kinds]
+    if not fitting:
+        gives = " or ".join(dict.fromkeys(layout.kind for layout in found))
+        raise LayoutError(f'the layout "{name}" gives {gives} rows, and this task trains on {" or ".join(kinds)}')
+    return fitting
+
+
+def _check_columns(source: Source, present: Sequence[str], candidates: Sequence[Layout]) -> None:
+    """Refuse a `columns` that names what does not exist, or a column twice."""
+    words = {word for layout in candidates for word in (*layout.needs, *layout.may)} | set(_TURN_WORDS)
+    columns = {word: column for word, column in source.columns.items() if word not in _TURN_WORDS}
+    absent = [column for column in columns.values() if column not in present and not column.endswith("*")]
     if absent:
         raise LayoutError(
-            f'there is no column "{absent[0]}", which columns: names', hint=f"the columns are {_listed(present)}"
+            f'there is no column "{absent[0]}", which columns: names', hint=f"the columns are {values.listed(present)}"
         )
-    candidates = [layout for layout in layouts().values() if layout.kind in kinds]
-    if source.layout and source.layout not in TEXT_LAYOUTS:
-        candidates = [_named(source.layout, kinds)]
-    words = {word for layout in candidates for word in (*layout.needs, *layout.may)} | set(turn_words)
     for word in source.columns:
         if word not in words:
             near = difflib.get_close_matches(word, words, n=1)
@@ -112,94 +168,88 @@ def recognise(rows: Sequence[Mapping[str, Any]], source: Source, kinds: Iterable
                 f'columns: names "{word}", which no layout here has',
                 hint=f"did you mean {near[0]}?" if near else f"the words are {', '.join(sorted(words))}",
             )
-    tried = []
-    for layout in candidates:
-        fit = _fit(layout, rows, present, source)
-        if isinstance(fit, Fit):
-            return fit
-        tried.append(f"{layout.name} ({layout.summary}): {fit}")
-    if {"chosen", "rejected"} <= set(present):
-        hint = "these look like preference pairs, which a preference task such as dpo trains on"
-    elif kinds == ("text",):
-        hint = "name the column: columns: {text: YOUR_COLUMN}"
-    else:
-        hint = "name the columns, e.g. columns: {prompt: THEIRS, completion: THEIRS} or columns: {messages: THEIRS}"
-    raise LayoutError(f"the rows fit no layout; their columns are {_listed(present)}", tried, hint)
-
-
-#: Layout names that say how a text file becomes rows; their rows then have the layout `text`.
-TEXT_LAYOUTS = ("lines", "paragraphs", "documents")
-
-
-def unpacked(value: Any) -> Any:
-    """A list or object that a cell holds as JSON text; every other value as it is."""
-    if isinstance(value, str) and value[:1] in ("[", "{"):
-        try:
-            return json.loads(value)
-        except ValueError:
-            return value
-    return value
-
-
-def _named(name: str, kinds: Sequence[str]) -> Layout:
-    known = layouts()
-    if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]}?" if near else f"layouts: {', '.join([*known, *TEXT_LAYOUTS])}"
-        raise LayoutError(f'there is no layout "{name}"', hint=hint)
-    if known[name].kind not in kinds:
-        raise LayoutError(
-            f'the layout "{name}" gives {known[name].kind} rows, and this task trains on {" or ".join(kinds)}'
-        )
-    return known[name]
+    by_column: dict[str, str] = {}
+    for word, column in columns.items():
+        if column in by_column:
+            raise LayoutError(
+                f'columns: names the column "{column}" twice, for {by_column[column]} and for {word}',
+                hint="name each column once",
+            )
+        by_column[column] = word
 
 
 def _fit(layout: Layout, rows: Sequence[Mapping[str, Any]], present: Sequence[str], source: Source) -> Fit | str:
     """How the layout fits, or why it does not."""
+    foreign = [word for word in source.columns if word not in (*layout.needs, *layout.may, *_TURN_WORDS)]
+    if foreign:
+        return f'it has no "{foreign[0]}", which columns: names'
     picks: dict[str, str] = {}
-    role = content = ""
-    turns = False
-    for word, names in layout.needs.items():
+    keys: tuple[str, str] | None = None
+    for word, names in (*layout.needs.items(), *layout.may.items()):
         if word in source.columns:
-            options = [source.columns[word]]
+            options = [column for column in (source.columns[word],) if column in present]
         else:
-            options = [name for name in names if name in present]
+            taken = [*source.columns.values(), *picks.values()]
+            options = [name for name in names if name in present and name not in taken]
+        if layout.forms.get(word) == "numbered":
+            prefix = values.numbered_prefix(present, source.columns.get(word))
+            if not prefix:
+                return "it needs numbered columns of one name: columns: {messages: NAME*}"
+            picks[word] = prefix
+            continue
         if not options:
-            return f"no column {' or '.join(names[:3])}"
+            if word in layout.needs:
+                return f"no column {source.columns.get(word) or ' or '.join(names[:3])}"
+            continue
+        if word in _UNCHECKED:
+            picks[word] = options[0]
+            continue
         reason = ""
         for column in options:
-            values = [value for row in rows if (value := unpacked(row.get(column))) is not None]
-            if word in _TURNS or (word in _TURNS_OR_TEXT and any(isinstance(value, list) for value in values)):
-                keys = _turn_keys(layout, values, source)
-                if isinstance(keys, str):
-                    reason = reason or f'"{column}" {keys}'
-                    continue
-                role, content = keys
-                turns = True
-            elif values and not any(isinstance(value, str) for value in values):
-                reason = reason or f'"{column}" holds {_kind(values[0])}, not text'
+            cells = [value for row in rows if (value := row.get(column)) is not None]
+            given = _read(layout, word, cells, source)
+            if isinstance(given, str):
+                reason = reason or f'"{column}" {given}'
                 continue
-            picks[word] = column
-            reason = ""
+            keys = given or keys
+            picks[word], reason = column, ""
             break
-        if reason:
+        if reason and (word in layout.needs or word in source.columns):
             return reason
-    for word, names in layout.may.items():
-        chosen = source.columns.get(word) or next((name for name in names if name in present), None)
-        if chosen and chosen not in picks.values():
-            picks[word] = chosen
-    return Fit(layout, picks, role or "role", content or "content", turns)
+    fit = Fit(layout, picks, *(keys or ("role", "content")), layout.turns or keys is not None)
+    if layout.speakers:
+        return _spoken(fit, rows, source)
+    if layout.kind == "preference" and "prompt" in layout.may and "prompt" not in picks and "chosen" in picks:
+        return _promptless(fit, rows)
+    return fit
 
 
-def _turn_keys(layout: Layout, values: Sequence[Any], source: Source) -> tuple[str, str] | str:
+def _read(layout: Layout, word: str, cells: Sequence[Any], source: Source) -> tuple[str, str] | str | None:
+    """The turns' keys when a column holds turns, None when it holds what it should, else why it does not."""
+    form = layout.forms.get(word, "text")
+    if form in ("flag", "winner", "dialogue", "text"):
+        return values.unlike(form, cells)
+    role_keys = (source.columns["role"],) if "role" in source.columns else layout.role
+    if form == "turns":
+        lists = [unpacked(cell) for cell in cells]
+        if lists and not any(isinstance(value, list) for value in lists):
+            return f"holds {values.kind(lists[0])}, not a list of turns"
+    else:
+        lists = [turns for cell in cells if (turns := values.turns_in(cell, role_keys)) is not None]
+        if not lists and form == "turn":
+            return f"holds {values.kind(cells[0])}, not a turn" if cells else None
+        if not lists:
+            return values.unlike("text", cells)
+    return _turn_keys(layout, [value for value in lists if isinstance(value, list)], source)
+
+
+def _turn_keys(layout: Layout, lists: Sequence[Any], source: Source) -> tuple[str, str] | str:
     """The turns' keys for role and content, or why these are no turns of the layout."""
-    lists = [value for value in values if isinstance(value, list)]
-    if values and not lists:
-        return f"holds {_kind(values[0])}, not a list of turns"
-    turns = [turn for value in lists for turn in value if isinstance(turn, dict)]
+    items = [item for value in lists for item in (values.flat(value) if layout.speakers else value)]
+    turns = [turn for turn in items if isinstance(turn, dict)]
     if not turns:
-        if any(lists):
-            return f"is a list whose items are {_kind(next(turn for value in lists for turn in value))}, not turns"
+        if items:
+            return f"is a list whose items are {values.kind(items[0])}, not turns"
         return layout.role[0], layout.content[0]  # empty lists only: the rows are bad, not the layout
     keys = list(dict.fromkeys(key for turn in turns for key in turn))
     found = []
@@ -207,20 +257,38 @@ def _turn_keys(layout: Layout, values: Sequence[Any], source: Source) -> tuple[s
         names = (source.columns[word],) if word in source.columns else names
         name = next((name for name in names if name in keys), None)
         if name is None:
-            return f"has turns with {_listed(keys)}, not {' or '.join(names)}"
+            if word == "content" and layout.call_key in keys:
+                name = names[0]
+            else:
+                return f"has turns with {values.listed(keys)}, not {' or '.join(names)}"
         found.append(name)
     return found[0], found[1]
 
 
-def _kind(value: Any) -> str:
-    if isinstance(value, bool):
-        return "a truth value"
-    if isinstance(value, (int, float)):
-        return "a number"
-    if isinstance(value, str):
-        return "text"
-    return "a list" if isinstance(value, list) else "an object" if isinstance(value, dict) else "something else"
+def _spoken(fit: Fit, rows: Sequence[Mapping[str, Any]], source: Source) -> Fit | str:
+    """The fit with speakers whose part is known by their name, or by the order in which they speak if that is asked."""
+    cells = [unpacked(row.get(fit.picks["messages"])) for row in rows]
+    turns = [turn for cell in cells if isinstance(cell, list) for turn in values.flat(cell) if isinstance(turn, dict)]
+    names = dict.fromkeys(str(turn.get(fit.role)) for turn in turns)
+    if not names and not source.layout:
+        return f'"{fit.picks["messages"]}" holds no utterance'
+    if all(name in fit.layout.roles or name in ("user", "assistant", "system", "tool") for name in names):
+        return fit
+    if source.layout:
+        return Fit(fit.layout, fit.picks, fit.role, fit.content, fit.turns, in_order=True)
+    return (
+        f'it knows no speaker "{next(iter(names))[:40]}"; layout: speakers takes the first who speaks as the user'
+        " and the second as the assistant"
+    )
 
 
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names[:12]) + (", …" if len(names) > 12 else "") if names else "none"
+def _promptless(fit: Fit, rows: Sequence[Mapping[str, Any]]) -> Fit | str:
+    """Pairs without a prompt are of use when the prompt stands in both sides."""
+    column = fit.picks["chosen"]
+    if not fit.turns:
+        return f'no column prompt, and "{column}" holds text'
+    sides = [values.turns_in(row.get(column), (fit.role,)) or () for row in rows]
+    roles = {str(turn.get(fit.role)) for side in sides for turn in side if isinstance(turn, dict)}
+    if roles <= {"assistant"}:
+        return f'no column prompt, and "{column}" holds the answer only'
+    return fit

@@ -74,9 +74,21 @@ def locate(source: Source) -> Located:
     if any(mark in source.path for mark in "*?["):
         return _files(source, "glob", _expand(source, (str(path),), Path()))
     if is_hub_id(source.path):
-        parse_split(source)
+        _check_streaming(source, parse_split(source))
         return Located(source, "hub", ())
     raise _missing(source, path)
+
+
+def _check_streaming(source: Source, terms: Sequence[splits.Slice]) -> None:
+    """A stream has a beginning and no known end. How many rows are read of it, the recipe's own checks ask."""
+    if not source.streaming:
+        return
+    if any(term.percent or (term.start or 0) < 0 or (term.stop or 0) < 0 for term in terms):
+        raise fault(
+            source.label,
+            f'split: "{source.split}" needs the number of all rows, which a stream does not tell',
+            "write train[:1000], or streaming: false",
+        )
 
 
 def is_hub_id(path: str) -> bool:
@@ -119,10 +131,18 @@ def saved_files(folder: Path) -> list[Path]:
     """Arrow files of one split that `datasets` saved with `save_to_disk`, in order."""
     try:
         state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        return [folder / entry["filename"] for entry in state["_data_files"]]
+        found = [folder / entry["filename"] for entry in state["_data_files"]]
+        indices = [entry for key in ("_indices_files", "_indices_data_files") for entry in state.get(key) or ()]
     except (OSError, ValueError, KeyError, TypeError) as error:
         message = f"it does not list the data set's files ({type(error).__name__})"
         raise fault(shown(folder / "state.json"), message, "save the data set again with save_to_disk") from None
+    if indices:  # `datasets` before 2.0 wrote the rows as they were and their choice and order beside them
+        raise fault(
+            shown(folder),
+            "its rows are chosen and ordered by an indices file, as old versions of datasets wrote it",
+            "load it and save it again: load_from_disk(FOLDER).flatten_indices().save_to_disk(NEW)",
+        )
+    return found
 
 
 def _local(source: Source, path: Path, kind: Kind) -> Located:

@@ -22,6 +22,12 @@ def spoilt(file: File, message: str, hint: str = "", line: int | None = None) ->
     return fault(f"{file.shown}:{line}" if line else file.shown, message, hint)
 
 
+def empty(file: File) -> DataError:
+    """The error for a file without rows."""
+    message = "the file holds no rows" if stamp(file)[0] else "the file is empty"
+    return spoilt(file, message, "fill it, or take it out of the recipe")
+
+
 @contextmanager
 def opened(file: File) -> Iterator[IO[bytes]]:
     """The file's bytes, decompressed.
@@ -106,10 +112,10 @@ def recode(file: File) -> str:
     return f"if it is Latin-1: iconv -f LATIN1 -t UTF-8 {name} > utf8-{name}"
 
 
-def stamp(file: File) -> tuple[int, int]:
-    """Size and time of the last change (ns), by which a change during reading is noticed."""
+def stamp(file: File) -> tuple[int, ...]:
+    """Size, times of change (ns) and inode, by which a change during reading is noticed."""
     try:
         status = file.path.stat()
     except OSError as error:
         raise spoilt(file, f"the file cannot be read: {error.strerror or error}", "") from None
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino

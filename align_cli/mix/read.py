@@ -6,15 +6,15 @@ A fault is why this one row cannot be read; the row is then None and reading goe
 
 from __future__ import annotations
 
-import codecs
 import csv
-import json
 from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import IO, Any, NamedTuple
 
 from align_cli.mix import columnar, json_stream, opening
 from align_cli.mix.formats import File
+from align_cli.mix.json_lines import is_list, without_mark
+from align_cli.mix.json_values import Decoder, value
 
 
 class Record(NamedTuple):
@@ -23,6 +23,8 @@ class Record(NamedTuple):
     place: int
     row: Any
     fault: str = ""
+    twice: bool = False
+    """Whether some object in it names a key twice; see `json_values.Twice`."""
 
 
 #: How a .txt file becomes rows; `lines` unless the source's layout names another.
@@ -45,11 +47,7 @@ def rows(file: File, *, text_unit: str = "lines") -> Iterator[Record]:
     if opening.stamp(file) != before:
         raise opening.spoilt(file, "the file changed while it was read", "run again when nothing writes to it")
     if empty:
-        raise opening.spoilt(
-            file,
-            "the file is empty" if before[0] == 0 else "the file holds no rows",
-            "fill it, or take it out of the recipe",
-        )
+        raise opening.empty(file)
 
 
 def hint_for(file: File, fault: str) -> str:
@@ -63,38 +61,23 @@ def place_of(file: File, place: int) -> str:
 
 
 def _jsonl(file: File, text_unit: str) -> Iterator[Record]:
+    decoder = Decoder()
     with opening.opened(file) as stream:
-        first = True
-        for number, line in enumerate(stream, 1):
-            if number == 1:
-                line = line.removeprefix(codecs.BOM_UTF8)
-            if not (text := line.strip()):
-                continue
-            if first and text[:1] == b"[":
-                break  # a JSON list with the wrong ending
-            first = False
-            yield _parsed(number, text)
-        else:
-            return
-    yield from _json(file, text_unit)
-
-
-def _parsed(number: int, text: bytes) -> Record:
-    try:
-        return Record(number, json.loads(text))
-    except UnicodeDecodeError as error:
-        return Record(number, None, f"not UTF-8 text (byte 0x{text[error.start]:02x} at column {error.start + 1})")
-    except json.JSONDecodeError as error:
-        return Record(number, None, f"not JSON: {json_stream.plain(error.msg)} at column {error.pos + 1}")
-    except RecursionError:
-        return Record(number, None, "nested too deeply")
+        listed = is_list(stream)  # a JSON list with the wrong ending
+        for number, line in enumerate(() if listed else stream, 1):
+            if text := (without_mark(line) if number == 1 else line).strip():
+                row, fault = value(decoder, text)
+                yield Record(number, row, fault, decoder.twice())
+    if listed:
+        yield from _json(file, text_unit)
 
 
 def _json(file: File, text_unit: str) -> Iterator[Record]:
+    decoder = Decoder()
     try:
         with opening.text(file) as stream:
-            for line, value in json_stream.elements(stream):
-                yield Record(line, value)
+            for line, row in json_stream.elements(stream, decoder):
+                yield Record(line, row, twice=decoder.twice())
     except json_stream.ManyDocuments:
         yield from _jsonl(file, text_unit)
     except json_stream.NotRowsError as error:
@@ -160,8 +143,8 @@ def _paragraphs(stream: IO[str]) -> Iterator[Record]:
             lines = []
 
 
-def _columnar(rows_of: Callable[[File], Iterator[tuple[int, Any]]]) -> Callable[[File, str], Iterator[Record]]:
-    return lambda file, text_unit: (Record(number, row) for number, row in rows_of(file))
+def _columnar(file: File, text_unit: str) -> Iterator[Record]:
+    return (Record(number, row, fault) for number, row, fault in columnar.rows(file))
 
 
 _READERS: dict[str, Callable[[File, str], Iterator[Record]]] = {
@@ -170,6 +153,6 @@ _READERS: dict[str, Callable[[File, str], Iterator[Record]]] = {
     "csv": _csv,
     "tsv": _csv,
     "txt": _txt,
-    "parquet": _columnar(columnar.parquet),
-    "arrow": _columnar(columnar.arrow),
+    "parquet": _columnar,
+    "arrow": _columnar,
 }

@@ -15,8 +15,9 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 
+from align_cli import fingerprints
 from align_cli.errors import LaunchError, Problem, UsageError
-from align_cli.files import build_once, cache_root, digest_of, digest_of_file, write_text
+from align_cli.files import build_once, cache_root, digest_of
 from align_cli.packages import SCHEME, root_of
 
 #: Raise when the converted folder changes for the same GGUF file.
@@ -184,7 +185,7 @@ def _fetch(name: str, revision: str | None, patterns: tuple[str, ...], say: Call
 def _converted(gguf: Path, say: Callable[[str], None]) -> Path:
     """The folder made from a GGUF file; made now if the cache has none for these bytes."""
     root = cache_root() / "models"
-    folder = root / digest_of({"gguf": _digest_once(gguf, root), "conversion": _CONVERSION})[:32]
+    folder = root / digest_of({"gguf": fingerprints.of_file(gguf).sha256, "conversion": _CONVERSION})[:32]
 
     def make(work: Path) -> None:
         say(f"model {gguf.name}: converting once to {folder} (about half a minute)")
@@ -222,14 +223,3 @@ def convert(what: str, source: Path, folder: Path) -> None:
 
 
 _WORDS = {"gguf": "GGUF model", "tokenizer": "tokenizer"}
-
-
-def _digest_once(path: Path, root: Path) -> str:
-    """Sha256 of a large file, remembered by its place, size and time of change."""
-    status = path.stat()
-    stamp = root / "digests" / digest_of([str(path.resolve()), status.st_size, status.st_mtime_ns])[:32]
-    if stamp.is_file():
-        return stamp.read_text()
-    digest = digest_of_file(path)
-    write_text(stamp, digest)
-    return digest

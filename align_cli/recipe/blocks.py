@@ -2,51 +2,27 @@
 
 from __future__ import annotations
 
-import difflib
-import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from align_cli.errors import Problem
+from align_cli.recipe import block_words, checks_amounts
 from align_cli.recipe.decode import WrongType, typed
 from align_cli.recipe.fields import Field, fields_of
 from align_cli.recipe.provenance import Key, dotted
-from align_cli.recipe.schema import Launch, Mixture, Source
+from align_cli.recipe.schema import Clean, Launch, Mixture, Source
 
 Where = Callable[[Key], str]
 _SCHEMA = "align_cli.recipe.schema"
 
-#: Words that other tools use inside a data block -> what they are called here.
-_FOREIGN: Mapping[str, str] = {
-    "id": "path",
-    "dataset": "path",
-    "dataset_name": "path",
-    "subset": "config",
-    "weight": "fraction",
-    "ratio": "fraction",
-    "proportion": "fraction",
-    "probability": "fraction",
-    "num_samples": "rows",
-    "num_rows": "rows",
-    "samples": "rows",
-    "max_samples": "rows",
-    "limit": "rows",
-    "format": "layout",
-    "type": "layout",
-    "datasets": "sources",
-    "train": "sources",
-    "test": "eval",
-    "validation": "eval",
-    "test_size": "held_out",
-    "test_split_size": "held_out",
-    "val_size": "held_out",
-}
+_PARTS = {"mixture": ("Mixture", "Source", "Clean"), "launch": ("Launch",)}
+#: Numbers that mean the same written 1 and 1.0, and must have one digest.
+_REAL = frozenset({"fraction", "share", "repeat", "temperature", "near"})
 
 
 def block_keys(name: str) -> frozenset[str]:
     """Words that a block knows, for telling a key in the wrong block from an unknown one."""
-    parts = {"mixture": ("Mixture", "Source"), "launch": ("Launch",)}[name]
-    return frozenset(key for part in parts for key in _fields(part))
+    return frozenset(key for part in _PARTS[name] for key in _fields(part))
 
 
 def mixture(tree: Any, where: Where, known: Iterable[str]) -> tuple[Mixture, list[Problem]]:
@@ -70,25 +46,33 @@ class _Reader:
     def __init__(self, where: Where, known: frozenset[str]) -> None:
         self.where, self.known = where, known
         self.problems: list[Problem] = []
-        self.shares = False
+        self.unread: set[str] = set()
+        """Words of the block whose value is wrong somewhere."""
 
     def mixture(self, tree: Any) -> Mixture:
         key: Key = ("mixture",)
         if isinstance(tree, str | list):
             tree = {"sources": tree}
-        values = self.values(tree, key, "Mixture", frozenset({"sources", "eval"}))
+        values = self.values(tree, key, "Mixture", frozenset({"sources", "eval", "clean"}))
+        train: list[tuple[Source, Key]] = []
+        evaluate: list[tuple[Source, Key]] = []
         if isinstance(tree, dict):
-            self.shares = tree.get("combine") == "trl"  # their sum counts, not their size
-            for name in ("sources", "eval"):
-                values[name] = self._sources(tree.get(name), (*key, name))
-        result = Mixture(**values)
-        self._check(result, key)
+            train = self._sources(tree.get("sources"), (*key, "sources"))
+            evaluate = self._sources(tree.get("eval"), (*key, "eval"))
+            values["clean"] = self._clean(tree.get("clean"), (*key, "clean"))
+        sources, evaluation = (tuple(source for source, _ in placed) for placed in (train, evaluate))
+        result = Mixture(sources=sources, eval=evaluation, **values)
+        if not sources and not self.problems:
+            hint = "mixture.sources: a list of files, folders or Hub ids"
+            self._problem((*key, "sources"), "there are no rows to train on", hint)
+        for complaint in checks_amounts.check(result, train, evaluate, self.unread):
+            self._problem(*complaint)
         return result
 
     def values(self, tree: Any, key: Key, name: str, skip: frozenset[str]) -> dict[str, Any]:
         """Typed values of one dataclass; what does not fit is a problem and left out."""
         if not isinstance(tree, dict):
-            self._problem(key, f"{dotted(key)} must be a mapping")
+            self._problem(key, f"{dotted(key)} must be a mapping", block_words.hint_of_value(str(key[-1]), tree))
             return {}
         fields, result = _fields(name), {}
         for word, value in tree.items():
@@ -96,26 +80,28 @@ class _Reader:
             if word in skip:
                 continue
             if word not in fields:
-                self._unknown(inner, str(word), fields)
+                self._unknown(inner, str(word), name)
                 continue
             field = fields[word]
             if value is None and field.default is not None:
                 continue  # `fraction:` with nothing after it
             try:
-                result[word] = typed(field, value)
+                result[word] = _plain(word, typed(field, _language(value) if word == "languages" else value))
             except WrongType as error:
-                self._problem(inner, f"{dotted(inner)}: expected {error}")
+                self.unread.add(word)
+                hint = block_words.hint_of_value(word, value)
+                self._problem(inner, f"{dotted(inner)}: expected {error}", hint)
         return {word: tuple(value) if isinstance(value, list) else value for word, value in result.items()}
 
-    def _sources(self, tree: Any, key: Key) -> tuple[Source, ...]:
+    def _sources(self, tree: Any, key: Key) -> list[tuple[Source, Key]]:
         if tree is None:
-            return ()
+            return []
         items = tree if isinstance(tree, list) else [tree]
         sources = []
         for index, item in enumerate(items):
             inner = (*key, index) if isinstance(tree, list) else key
             if isinstance(item, str):
-                sources.append(Source(path=item))
+                sources.append((Source(path=item), inner))
                 continue
             before = len(self.problems)
             values = self.values(item, inner, "Source", frozenset())
@@ -123,48 +109,37 @@ class _Reader:
             if not path:
                 if len(self.problems) == before:
                     self._problem(inner, f"{dotted(inner)} has no path", "path: FILE, folder or Hub id")
+                self.unread.add("share")  # of a source that is left out here
                 continue
-            self._check_source(values, inner)
-            sources.append(Source(**values))
-        return tuple(sources)
+            sources.append((Source(**values), inner))
+        return sources
 
-    def _check_source(self, values: Mapping[str, Any], key: Key) -> None:
-        fraction, rows = values.get("fraction"), values.get("rows")
-        if fraction is not None and not 0 <= fraction <= (math.inf if self.shares else 1):
-            more = fraction > 1
-            hint = f"rows: {int(fraction)} takes that many rows" if more and float(fraction).is_integer() else ""
-            said = "a source is never repeated: at most 1" if more else "at least 0"
-            self._problem((*key, "fraction"), f"fraction is {fraction}, {said}", hint)
-        if rows is not None and rows < 1:
-            self._problem((*key, "rows"), f"rows is {rows}, at least 1")
-        if fraction is not None and rows is not None:
-            self._problem((*key, "rows"), "fraction and rows both say how much to take", "keep one of the two")
+    def _clean(self, tree: Any, key: Key) -> Clean:
+        return Clean() if tree is None else Clean(**self.values(tree, key, "Clean", frozenset()))
 
-    def _check(self, mixture: Mixture, key: Key) -> None:
-        if not mixture.sources and not self.problems:
-            hint = "mixture.sources: a list of files, folders or Hub ids"
-            self._problem((*key, "sources"), "there are no rows to train on", hint)
-        held_out = mixture.held_out
-        if held_out is None:
-            return
-        if held_out <= 0:
-            self._problem((*key, "held_out"), f"held_out is {held_out}, more than 0", "remove it to hold out nothing")
-        elif held_out >= 1 and float(held_out) != int(held_out):
-            self._problem((*key, "held_out"), f"held_out is {held_out}: below 1 a share, from 1 on a whole number")
-
-    def _unknown(self, key: Key, word: str, fields: Mapping[str, Field]) -> None:
+    def _unknown(self, key: Key, word: str, name: str) -> None:
         block = str(key[0])
-        if word in _FOREIGN and _FOREIGN[word] in fields:
-            hint = f"{_FOREIGN[word]} is what it is called here"
-            if word in {"weight", "ratio", "proportion", "probability"}:
-                hint = "fraction is the share of a source's own rows, rows a count"
-        elif word in self.known:
+        parts = {part: _fields(part) for part in _PARTS[block]}
+        hint = block_words.hint(word, name, parts)
+        self.unread.update(block_words.FOREIGN.get(word, ()))
+        if not hint and word in self.known:
             self._problem(key, f"{word} does not belong in {block}:", f"{word}: … at the left margin, outside {block}:")
             return
-        else:
-            near = difflib.get_close_matches(word, fields, n=2, cutoff=0.7)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(fields)}"
-        self._problem(key, f"unknown key {dotted(key)}", hint)
+        self._problem(key, f"unknown key {dotted(key)}", hint or block_words.near(word, parts[name]))
 
     def _problem(self, key: Key, message: str, hint: str = "") -> None:
         self.problems.append(Problem(message, self.where(key), hint))
+
+
+def _plain(word: str, value: Any) -> Any:
+    """A number in the one form that its meaning has."""
+    if word in _REAL and isinstance(value, int):
+        return float(value)
+    if word == "held_out" and isinstance(value, float) and value >= 1 and value.is_integer():
+        return int(value)
+    return value
+
+
+def _language(value: Any) -> Any:
+    """YAML 1.1 reads Norwegian, an unquoted `no`, as false."""
+    return [_language(item) for item in value] if isinstance(value, list) else "no" if value is False else value

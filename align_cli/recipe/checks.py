@@ -55,6 +55,8 @@ def _model(view: View) -> Iterator[Finding]:
         hint = "model_name_or_path: a folder, a Hub id, or pkg://PACKAGE/FILE.gguf"
         yield view.problem("model_name_or_path", "the recipe names no model", hint)
     output = str(view.chosen.get("output_dir") or "")
+    if "output_dir" in view.chosen and not output.strip():
+        yield view.problem("output_dir", "output_dir is empty", "name a folder, or remove it")
     if model and output and _same_path(str(model), output):
         said = "output_dir is the model's own folder: training would overwrite it"
         yield view.problem("output_dir", said, "name another folder")

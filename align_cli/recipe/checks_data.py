@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator
 from typing import Any
 
+from align_cli.recipe import paths
 from align_cli.recipe.schema import Source
 from align_cli.recipe.view import Finding, View
 
 _TEXT_SUFFIXES = (".txt", ".txt.gz")
+_DATA_SUFFIXES = (".json", ".jsonl", ".ndjson", ".gz", ".parquet", ".arrow", ".csv", ".tsv")
 
 
 def data(view: View) -> Iterator[Finding]:
@@ -22,14 +25,38 @@ def data(view: View) -> Iterator[Finding]:
     for source, key in view.sources():
         identity = _identity(source)
         if identity in seen and mixture.combine == "native":
-            yield view.note(f"{key}.path", f"{source.label} is listed twice: its rows count twice")
+            said = f"{source.label} is listed twice: its rows count twice (repeat: 2 says so in one place)"
+            yield view.note(f"{key}.path", said)
         seen[identity] = key
-        if source.fraction == 0 and mixture.combine != "trl":
-            yield view.note(f"{key}.fraction", f"{source.label} contributes nothing: its fraction is 0")
+        for word in ("fraction", "share"):
+            if getattr(source, word) == 0 and not (word == "fraction" and mixture.combine == "trl"):
+                yield view.note(f"{key}.{word}", f"{source.label} contributes nothing: its {word} is 0")
     for index, source in enumerate(mixture.eval):
         if _identity(source) in seen:
             said = f"{source.label} is evaluated on and trained on: the loss will look better than it is"
             yield view.note(f"mixture.eval.{index}.path", said)
+    yield from _streaming(view)
+    for name in mixture.clean.decontaminate:
+        if paths.is_file_name(name) and not paths.is_there(name, "file"):
+            said = f"clean.decontaminate: there is no file {name}"
+            hint = "a benchmark's name has no slash and no suffix, e.g. mt_bench"
+            yield view.problem("mixture.clean.decontaminate", said, hint)
+
+
+def _streaming(view: View) -> Iterator[Finding]:
+    """Streaming reads a Hub data set from its beginning, as far as a count of rows says."""
+    mixture = view.recipe.mixture
+    for role, sources in (("sources", mixture.sources), ("eval", mixture.eval)):
+        for index, source in enumerate(sources):
+            key = f"mixture.{role}.{index}"
+            if not source.streaming:
+                continue
+            if _is_local(source):
+                said = f"streaming has no effect: {source.label} is no Hub data set, and files are never read whole"
+                yield view.note(f"{key}.streaming", said)
+            elif source.rows is None:
+                said = f"streaming: how far {source.label} is to be read is not said"
+                yield view.problem(f"{key}.streaming", said, "rows: 10000 reads its first 10,000 rows")
 
 
 def sequences(view: View) -> Iterator[Finding]:
@@ -61,14 +88,16 @@ def evaluation(view: View) -> Iterator[Finding]:
     if "mixture" in view.unread:
         return
     mixture, strategy = view.recipe.mixture, view.get("eval_strategy", "no")
-    rows = bool(mixture.eval) or mixture.held_out is not None
+    own = [index for index, source in enumerate(mixture.sources) if source.held_out]
+    rows = bool(mixture.eval) or mixture.held_out is not None or bool(own)
     if mixture.sources and strategy != "no" and not rows:
         hint = "mixture.held_out: 0.05, or mixture.eval: with a source" if view.is_native else "name a test split"
         yield view.problem("eval_strategy", f"eval_strategy: {strategy}, but there are no rows to evaluate on", hint)
     if mixture.eval and mixture.held_out is not None:
         yield view.problem("mixture.held_out", "mixture.eval and mixture.held_out are both given", "keep one")
     if view.is_native and rows and strategy == "no" and not view.get("do_eval"):
-        key = "mixture.held_out" if mixture.held_out is not None else "mixture.eval.0.path"
+        key = f"mixture.sources.{own[0]}.held_out" if own else "mixture.eval.0.path"
+        key = "mixture.held_out" if mixture.held_out is not None else key
         said = "rows for evaluation are set aside and never used: eval_strategy is no"
         yield view.note(key, f"{said} (eval_strategy: epoch, or do_eval: true)")
     if not rows and mixture.sources:
@@ -81,7 +110,17 @@ def evaluation(view: View) -> Iterator[Finding]:
 
 
 def _identity(source: Source) -> tuple[Any, ...]:
-    return source.path, source.config, source.split, source.revision, source.data_files
+    return source.path, source.config, source.split, source.revision, source.data_files, source.where
+
+
+def _is_local(source: Source) -> bool:
+    path = source.path
+    return (
+        paths.is_there(path)
+        or path.startswith("pkg://")
+        or glob.has_magic(path)
+        or path.lower().endswith((*_TEXT_SUFFIXES, *_DATA_SUFFIXES))
+    )
 
 
 def _is_text(source: Source) -> bool:

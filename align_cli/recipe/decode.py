@@ -18,7 +18,7 @@ from typing import Any
 
 from align_cli.recipe import secrets
 from align_cli.recipe.fields import Field
-from align_cli.recipe.schema import Launch, Mixture, Note, Origin, Recipe, Source
+from align_cli.recipe.schema import Clean, Launch, Mixture, Note, Origin, Recipe, Source
 
 TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 FALSE_WORDS = frozenset({"false", "no", "off", "0"})
@@ -92,6 +92,7 @@ def decode(document: Mapping[str, Any]) -> Recipe:
     mixture = dict(document["mixture"])
     for name in ("sources", "eval"):
         mixture[name] = tuple(_source(item) for item in mixture[name])
+    mixture["clean"] = Clean(**{word: _tuple(value) for word, value in mixture["clean"].items()})
     rest = {name: _back(document[name]) for name in ("values", "defaults", "behaviours")}
     env = {name: os.environ.get(name, "") if value is None else str(value) for name, value in document["env"].items()}
     return Recipe(
@@ -110,7 +111,11 @@ def decode(document: Mapping[str, Any]) -> Recipe:
 
 
 def _source(item: Mapping[str, Any]) -> Source:
-    return Source(**{**item, "data_files": tuple(item["data_files"]), "keep_columns": tuple(item["keep_columns"])})
+    return Source(**{word: _tuple(value) for word, value in item.items()})
+
+
+def _tuple(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _plain(value: Any) -> Any:

@@ -19,7 +19,7 @@ from align_cli.recipe.fields import Field, fields_of
 from align_cli.recipe.layers import Stack, read_stack
 from align_cli.recipe.overrides import split_words
 from align_cli.recipe.provenance import Key, dotted
-from align_cli.recipe.schema import Launch, Mixture, Note, Origin, Recipe, Source, Subject
+from align_cli.recipe.schema import Clean, Launch, Mixture, Note, Origin, Recipe, Source, Subject
 
 #: Top-level words that are neither fields nor data.
 BLOCKS = frozenset({"mixture", "launch", "extends", "profile", "env"})
@@ -188,8 +188,10 @@ class _Loader:
                     key: Key = ("mixture", role, index, name)
                     origins[dotted(key)] = stack.origin(key)
         for name in _given(mixture, Mixture()):
-            if name not in ("sources", "eval"):
+            if name not in ("sources", "eval", "clean"):
                 origins[f"mixture.{name}"] = stack.origin(("mixture", name))
+        for name in _given(mixture.clean, Clean()):
+            origins[f"mixture.clean.{name}"] = stack.origin(("mixture", "clean", name))
         for name in _given(launch, Launch()):
             origins[f"launch.{name}"] = stack.origin(("launch", name))
 

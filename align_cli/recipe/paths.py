@@ -28,9 +28,15 @@ _LONGEST = 1024  # characters; a longer value is a text
 
 
 def of_sources(mixture: Mixture, folder_of: FolderOf) -> Mixture:
-    """The mixture with the paths of local sources made findable from anywhere."""
+    """The mixture with the paths of local sources, and of files to clean by, made findable from anywhere."""
+    by = mixture.clean.decontaminate
+    files = tuple(
+        found(name, folder_of(("mixture", "clean", "decontaminate", index))) if is_file_name(name) else name
+        for index, name in enumerate(by)
+    )
     return replace(
         mixture,
+        clean=mixture.clean if files == by else replace(mixture.clean, decontaminate=files),
         sources=tuple(_source(item, ("mixture", "sources", i), folder_of) for i, item in enumerate(mixture.sources)),
         eval=tuple(_source(item, ("mixture", "eval", i), folder_of) for i, item in enumerate(mixture.eval)),
     )
@@ -64,6 +70,11 @@ def is_there(path: str, kind: Literal["any", "file", "folder"] = "any") -> bool:
     """Whether a path exists. Any text will do: os.path says no where pathlib raises (too long, a null byte)."""
     test = {"any": os.path.exists, "file": os.path.isfile, "folder": os.path.isdir}[kind]
     return test(os.path.expanduser(path))
+
+
+def is_file_name(name: str) -> bool:
+    """Whether an entry of `clean.decontaminate` names a file: a word without a slash or a suffix is a benchmark."""
+    return "/" in name or os.sep in name or name.startswith("~") or bool(os.path.splitext(name)[1])
 
 
 def _source(source: Source, key: Key, folder_of: FolderOf) -> Source:

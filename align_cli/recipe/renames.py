@@ -80,14 +80,19 @@ def target_of(word: str, fields: Collection[str]) -> str:
     return rename.new or rename.into
 
 
+#: Options of the commands that take recipes, for those who mistype one.
+_OPTIONS = ("--dry-run", "--defaults", "--adapt", "--restart", "--json", "--help", "--workers", "--locked")
+
+
 def suggestion(word: str, known: Collection[str]) -> str:
     """What an unknown word was probably meant to be: words used elsewhere first, then near spellings."""
     plain = word.replace("-", "_").lower()
     for meant in _words().get(plain, ()):
         if meant.partition(".")[0] in known or meant.startswith("--"):
             return f"{meant} is what it is called here"
-    near = difflib.get_close_matches(plain, list(known), n=2, cutoff=0.75)
-    return f"did you mean {' or '.join(near)}?" if near else ""
+    options = {option.strip("-").replace("-", "_"): option for option in _OPTIONS}
+    near = difflib.get_close_matches(plain, [*known, *options], n=2, cutoff=0.75)
+    return f"did you mean {' or '.join(options.get(word, word) for word in near)}?" if near else ""
 
 
 def meant(word: str, known: Collection[str]) -> list[str]:

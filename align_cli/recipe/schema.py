@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 from align_cli.errors import Problem
 
 Combine = Literal["native", "handbook-2023", "handbook-2025", "trl"]
+Arrangement = Literal["shuffled", "interleaved", "concatenated"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,17 +38,59 @@ class Source:
     """Our word -> the column that holds it, e.g. `messages: dialogue`."""
     keep_columns: tuple[str, ...] = ()
     """Columns to keep before recognising the layout; empty: all."""
+    where: str | None = None
+    """Keep only rows for which this holds, e.g. `score >= 4 and "en" in languages`; names are the file's columns."""
     fraction: float | None = None
     """Share of this source's own rows, 0 to 1 (floor). Under `combine: trl`, target share of the mixture."""
     rows: int | None = None
     """Number of rows to take."""
+    tokens: int | None = None
+    """Token budget: as many rows as fit into it."""
+    share: float | None = None
+    """Target share of the mixture's training rows, 0 to 1; given for every source or for none, and together 1."""
+    repeat: float | None = None
+    """How often the taken rows are trained on in one epoch, from 1 on; a part repeats the first of them again."""
     shuffle: bool | None = None
     """Shuffle this source before taking rows; empty: what `combine` says."""
+    held_out: float | int | None = None
+    """Rows of this source held out for evaluation, instead of the mixture's `held_out`."""
+    system: str | None = None
+    """System prompt for the conversations of this source that have none."""
+    streaming: bool = False
+    """Read a Hub data set row by row and only as far as `rows` asks, instead of downloading all of it."""
 
     @property
     def label(self) -> str:
         """What reports call this source."""
         return self.name or (f"{self.path}/{self.config}" if self.config else self.path)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Clean:
+    """What is mended or left out of the rows before they are mixed; nothing unless it is asked for."""
+
+    repair: bool = False
+    """Mend what has one plain meaning: empty turns go, a role's consecutive turns join, a late system turn moves up."""
+    exact: bool = False
+    """Leave out rows that equal an earlier row."""
+    near: float | None = None
+    """Leave out rows whose MinHash similarity with an earlier row is at least this, e.g. 0.85."""
+    across: bool = True
+    """Look for duplicates across sources, too: evaluation rows stay, then the earlier source's."""
+    decontaminate: tuple[str, ...] = ()
+    """Benchmarks (`mt_bench`, `alpaca_eval`) and local files whose texts must not be trained on."""
+    ngram: int = 13
+    """Words in a row that a training row and a benchmark's text must share to count as contaminated."""
+    min_turns: int | None = None
+    """Fewest turns of a conversation, system turns not counted."""
+    max_turns: int | None = None
+    """Most turns of a conversation, system turns not counted."""
+    min_characters: int | None = None
+    """Fewest characters of a row's text."""
+    max_characters: int | None = None
+    """Most characters of a row's text."""
+    languages: tuple[str, ...] = ()
+    """Languages to keep, as ISO 639-1 codes, e.g. `[en, de]`; needs the extra `language`."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +107,18 @@ class Mixture:
     """Seed of selection and order; independent of the trainer's `seed`."""
     combine: Combine = "native"
     """How sources become one sequence: `native`, or exactly as the named ancestor did it."""
+    rows: int | None = None
+    """Training rows of the whole mixture, dealt out by `share`, `temperature`, or else by size."""
+    tokens: int | None = None
+    """Training tokens of the whole mixture, dealt out likewise."""
+    temperature: float | None = None
+    """Shares proportional to size ** (1 / temperature): 1 as large as they are, more: small sources count more."""
+    oversample: bool = False
+    """Whether a source that is too small for its share repeats rows; otherwise the mixture gets smaller."""
+    order: Arrangement = "shuffled"
+    """`shuffled`; `interleaved`: every prefix has the sources' shares to within a row; or `concatenated`."""
+    clean: Clean = field(default_factory=Clean)
+    """What is mended or left out before mixing."""
     on_bad_rows: Literal["error", "skip"] = "error"
     """A malformed row stops the build with its place, or is skipped and counted."""
 

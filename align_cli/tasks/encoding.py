@@ -27,6 +27,8 @@ class Encoded:
     """(tokens,) bool"""
     lengths: np.ndarray
     """(rows,) int64"""
+    merged: np.ndarray | None = None
+    """(rows,) bool: prompts whose own tokens are not the first tokens of the row; only as `encode` made it."""
 
     @property
     def starts(self) -> np.ndarray:
@@ -80,13 +82,17 @@ def encode(rendering: Rendering, tokenizer: Tokenizer, *, add_special_tokens: bo
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
     trained = np.ones(len(ids), bool) if masks is None else np.concatenate([*masks, np.zeros(0, bool)])
+    merged = np.zeros(len(rows), bool)
     if rendering.prompts:
         prompts = backend.encode_batch_fast(rendering.prompts, add_special_tokens=add_special_tokens)
         start = 0
-        for row, prompt in zip(rows, prompts, strict=True):
-            trained[start : start + _common_prefix(prompt.ids, row)] = False
+        for index, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
+            alone = prompt.ids
+            shared = _common_prefix(alone, row)
+            merged[index] = shared < len(alone)
+            trained[start : start + shared] = False
             start += len(row)
-    encoded = Encoded(ids, trained, lengths)
+    encoded = Encoded(ids, trained, lengths, merged)
     return encoded if append is None else _appended(encoded, append)
 
 
@@ -154,4 +160,9 @@ def _appended(encoded: Encoded, token: int) -> Encoded:
     import numpy as np
 
     ends = encoded.lengths.cumsum()
-    return Encoded(np.insert(encoded.ids, ends, token), np.insert(encoded.trained, ends, True), encoded.lengths + 1)
+    return Encoded(
+        np.insert(encoded.ids, ends, token),
+        np.insert(encoded.trained, ends, True),
+        encoded.lengths + 1,
+        encoded.merged,
+    )

@@ -56,7 +56,7 @@ class Renderer:
     insert_empty_system: bool = False
 
     def render(self, rows: Iterable[Row]) -> Rendering:
-        """A batch of rows of one kind: `messages`, `prompt` with `completion` (both text or both turns), or `text`."""
+        """A batch of rows of one kind: `messages`, `text`, or `prompt`, alone or with `completion` (text or turns)."""
         made = Rendering()
         for index, row in enumerate(rows):
             try:
@@ -88,6 +88,8 @@ class Renderer:
             self._chat(row, row["messages"], made)
         elif "text" in row:
             made.texts.append(self._closed(row["text"]))
+        elif "completion" not in row:
+            self._prompt_alone(row, made)
         elif isinstance(row["prompt"], str):
             made.texts.append(row["prompt"] + self._closed(row["completion"]))
             if self.loss == "completion":
@@ -112,6 +114,15 @@ class Renderer:
         if head is not None:
             made.prompts.append(head)
 
+    def _prompt_alone(self, row: Row, made: Rendering) -> None:
+        text = row["prompt"]
+        if not isinstance(text, str):
+            assert self.template is not None
+            text = self.template.render(self._with_system(text), self._variables(row), add_generation_prompt=True)
+        made.texts.append(text)
+        if "completion" in self.loss:
+            made.prompts.append(text)
+
     def _variables(self, row: Row) -> dict[str, Any]:
         variables: dict[str, Any] = dict(self.variables)
         if tools := row.get("tools"):
@@ -121,7 +132,7 @@ class Renderer:
         return variables
 
     def _with_system(self, messages: Messages) -> Messages:
-        if not self.insert_empty_system or messages[0].get("role") == "system":
+        if not self.insert_empty_system or not messages or messages[0].get("role") == "system":
             return messages
         assert self.template is not None
         return [{"role": "system", "content": ""}, *messages] if self.template.knows_system else messages
@@ -161,7 +172,18 @@ def sample_conversation() -> list[dict[str, str]]:
     ]
 
 
+def sides_of(row: Row) -> list[tuple[str, Row]]:
+    """What a model is shown of a row, each part named: both answers of a preference; else the row, with no name."""
+    if "chosen" not in row:
+        return [("", row)]
+    shared = {key: value for key, value in row.items() if key not in ("chosen", "rejected")}
+    return [(side, {**shared, "completion": row[side]}) for side in ("chosen", "rejected")]
+
+
 def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[Row]:
     """Columns of equal length as rows."""
     names = list(columns)
+    if len(names) == 2:  # turns, mostly: a display is twice as fast as dict(zip(…))
+        one, other = names
+        return [{one: a, other: b} for a, b in zip(*columns.values(), strict=True)]
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]

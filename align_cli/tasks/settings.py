@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from align_cli.errors import Problem, RecipeError
@@ -21,6 +22,12 @@ _CHATML = ("<|im_start|>", "<|im_end|>")
 #: Models whose tokenizers have ChatML already; the Handbook leaves them alone.
 _CHATML_BUILT_IN = "gemma-tokenizer-chatml"
 _HUGE = 100_000  # tokens; above, a tokenizer's model_max_length means "not said" (Handbook)
+
+NO_TEMPLATE = Problem(
+    "the tokenizer has no chat template, and the rows are conversations",
+    "chat_template",
+    "set chat_template: chatml (or zephyr, or a file), or train on plain text",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +64,16 @@ class Chosen:
     settings: Settings
     tokenizer: Tokenizer
     template: Template | None
+
+    @cached_property
+    def appended(self) -> int | None:
+        """The id of a token that is put after every row."""
+        return self.tokenizer.id_of(self.tokenizer.eos) if self.settings.append_eos_id else None
+
+    def adds_special_tokens(self, *, conversational: bool) -> bool:
+        """Whether the tokenizer puts its own special tokens around a row."""
+        chosen = self.settings.add_special_tokens
+        return not conversational if chosen is None else chosen
 
     def renderer(self, columns: Sequence[str], *, conversational: bool) -> Renderer:
         """How rows with these columns become text."""
@@ -134,10 +151,7 @@ def check(chosen: Chosen, columns: Sequence[str], *, conversational: bool) -> No
     """Raise for a tokenizer that cannot train, and for settings that these rows cannot honour; all of it together."""
     settings, problems = chosen.settings, chosen.tokenizer.problems()
     if conversational and chosen.template is None:
-        hint = "set chat_template: chatml (or zephyr, or a file), or train on plain text"
-        problems.append(
-            Problem("the tokenizer has no chat template, and the rows are conversations", "chat_template", hint)
-        )
+        problems.append(NO_TEMPLATE)
     if settings.assistant_only_loss and not conversational:
         hint = "remove it, or give conversations (messages)"
         problems.append(Problem("the rows are not conversations", "assistant_only_loss", hint))

@@ -1,11 +1,15 @@
 """Arrow streams of a run: the mixture's rows come in, the trainer's token sequences go out.
 
-Both are read and written a batch at a time through memory maps, so memory stays flat.
+Both are read and written a batch at a time, so memory stays flat.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import gc
+import json
+import mmap
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -16,28 +20,35 @@ from align_cli.tasks.rendering import Row, rows_of
 
 if TYPE_CHECKING:
     import numpy as np
+    import pyarrow as pa
 
-#: Rows rendered and tokenised at a time, and the characters after which a batch is closed early.
+#: Rows rendered and tokenised at a time, and the bytes after which a batch is closed early: a batch's encodings take
+#: some thirty times as much while they are made.
 BATCH_ROWS = 1000
-BATCH_BYTES = 4 << 20
+BATCH_BYTES = 2 << 20
+#: Columns that say where a row comes from, and are no part of it.
+ORIGIN = ("source", "place")
 #: Tokens written to the store at a time.
 _WRITE_TOKENS = 1 << 20
 
 
 class RowBatch(NamedTuple):
-    """Consecutive rows of the mixture. `first` is the index of the first, `sources` the source of each."""
+    """Consecutive rows of the mixture. `first` is the index of the first."""
 
     first: int
     rows: list[Row]
-    sources: list[int]
+    sources: np.ndarray
+    """(rows,) int64: position of each row's source in the mixture's report."""
+    places: np.ndarray
+    """(rows,) int64: its number in the order of reading that source; -1 where the mixture does not say."""
 
 
 def columns_of(path: Path) -> tuple[str, ...]:
-    """The columns of an Arrow stream, `source` aside."""
+    """The columns of an Arrow stream that hold data."""
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
-        return tuple(name for name in reader.schema.names if name != "source")
+        return tuple(name for name in reader.schema.names if name not in ORIGIN)
 
 
 def is_conversational(path: Path) -> bool:
@@ -45,11 +56,14 @@ def is_conversational(path: Path) -> bool:
     import pyarrow as pa
 
     with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
-        return any(
-            pa.types.is_list(kind.type) or pa.types.is_large_list(kind.type)
-            for kind in reader.schema
-            if kind.name in ("messages", "prompt")
-        )
+        return has_turns(reader.schema)
+
+
+def has_turns(schema: pa.Schema) -> bool:
+    """Whether rows of this schema hold turns."""
+    import pyarrow as pa
+
+    return any(pa.types.is_list(field.type) or pa.types.is_large_list(field.type) for field in schema)
 
 
 def read_rows(path: Path, *, limit: int | None) -> Iterator[RowBatch]:
@@ -57,18 +71,72 @@ def read_rows(path: Path, *, limit: int | None) -> Iterator[RowBatch]:
     import pyarrow as pa
 
     first = 0
-    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+    # Not mapped: what is read once from a map stays in this process's memory until others need it.
+    with pa.OSFile(str(path)) as file, pa.ipc.open_stream(file) as reader:
         for arrived in reader:
-            size = max(1, min(BATCH_ROWS, int(arrived.num_rows * BATCH_BYTES / max(1, arrived.nbytes))))
-            for start in range(0, arrived.num_rows, size):
-                batch = arrived.slice(start, size if limit is None else min(size, limit - first))
-                if not batch.num_rows:
-                    return
-                names = [name for name in batch.schema.names if name != "source"]
-                columns = {name: _values(batch.column(name)) for name in names}
-                sources = batch.column("source").to_pylist() if "source" in batch.schema.names else [0] * batch.num_rows
-                yield RowBatch(first, rows_of(columns), sources)
+            for batch in pieces(arrived if limit is None else arrived.slice(0, limit - first)):
+                yield RowBatch(first, rows_in(batch), _numbers(batch, "source", 0), _numbers(batch, "place", -1))
                 first += batch.num_rows
+            if first == limit:
+                return
+
+
+def read_chosen(path: Path, rows: Iterable[int]) -> Iterator[tuple[int, RowBatch]]:
+    """The rows with these indices, each as a batch of one, in the order of the stream.
+
+    Raises:
+        IndexError: the stream has fewer rows.
+    """
+    import pyarrow as pa
+
+    left = sorted(set(rows), reverse=True)
+    first = 0
+    with pa.memory_map(str(path)) as file, pa.ipc.open_stream(file) as reader:
+        for arrived in reader if left else ():
+            while left and left[-1] < first + arrived.num_rows:
+                index = left.pop()
+                one = arrived.slice(index - first, 1)
+                yield index, RowBatch(index, rows_in(one), _numbers(one, "source", 0), _numbers(one, "place", -1))
+            first += arrived.num_rows
+            if not left:
+                return
+    if left:
+        raise IndexError(f"there is no row {left[-1]}: {path.name} has {first}")
+
+
+def pieces(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
+    """The batch in slices small enough to be tokenised at a time."""
+    size = max(1, min(BATCH_ROWS, int(batch.num_rows * BATCH_BYTES / max(1, batch.nbytes))))
+    for start in range(0, batch.num_rows, size):
+        yield batch.slice(start, size)
+
+
+def rows_in(batch: pa.RecordBatch) -> list[Row]:
+    """The rows of a batch as templates take them: a turn's further keys beside its role and content."""
+    names = [name for name in batch.schema.names if name not in ORIGIN]
+    with _no_collection():
+        return rows_of({name: _values(batch.column(name)) for name in names})
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Thousands of new objects make Python look for garbage again and again, and there is none among them."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
+
+
+def _numbers(batch: pa.RecordBatch, name: str, otherwise: int) -> np.ndarray:
+    import numpy as np
+
+    if name not in batch.schema.names:
+        return np.full(batch.num_rows, otherwise, np.int64)
+    numbers: np.ndarray = batch.column(name).to_numpy().astype(np.int64)
+    return numbers
 
 
 def _values(column: Any) -> Sequence[Any]:
@@ -76,12 +144,19 @@ def _values(column: Any) -> Sequence[Any]:
     import pyarrow as pa
 
     kind = column.type
-    if not (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)) or column.null_count:
+    if not (pa.types.is_list(kind) and pa.types.is_struct(kind.value_type)):
         return list(column.to_pylist())
     turns = column.flatten()
-    fields = {kind.value_type.field(i).name: turns.field(i).to_pylist() for i in range(kind.value_type.num_fields)}
-    flat = rows_of(fields)
-    bounds = (column.offsets.to_numpy() - column.offsets[0].as_py()).tolist()
+    names = [kind.value_type.field(i).name for i in range(kind.value_type.num_fields)]
+    extra = turns.field(names.index("extra")) if "extra" in names else None
+    flat = rows_of({name: turns.field(i).to_pylist() for i, name in enumerate(names) if name != "extra"})
+    if extra is not None and extra.null_count < len(extra):
+        flat = [
+            turn if further is None else {**turn, **json.loads(further)}
+            for turn, further in zip(flat, extra.to_pylist(), strict=True)
+        ]
+    sizes = column.value_lengths().fill_null(0).to_numpy()  # a null is no turns
+    bounds = [0, *sizes.cumsum().tolist()]
     return [flat[start:end] for start, end in pairwise(bounds)]
 
 
@@ -148,10 +223,13 @@ class Scratch:
         for file in self._files:
             file.close()
         if packed.lengths.sum():
-            ids: np.ndarray = np.memmap(self._paths[0], np.int32, "r")
-            trained: np.ndarray = np.memmap(self._paths[1], bool, "r")
+            maps = [_mapped(path) for path in self._paths]
+            ids: np.ndarray = np.frombuffer(maps[0], np.int32)
+            trained: np.ndarray = np.frombuffer(maps[1], bool)
             for batch in _batches(packed, np.arange(len(packed)) if order is None else order):
                 self._write_batch(packed, batch, ids, trained, writer)
+                for mapped in maps:
+                    _forget(mapped)
         for path in self._paths:
             path.unlink()
 
@@ -169,6 +247,17 @@ class Scratch:
             np.array([sum(lengths) for lengths in pieces], np.int64),
         )
         writer.write(encoded, pieces if packed.separate else None)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    with path.open("rb") as file:
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _forget(mapped: mmap.mmap) -> None:
+    """Let go of the pages that were read: they are on disk, and would add up to the whole file."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        mapped.madvise(mmap.MADV_DONTNEED)
 
 
 def _batches(packed: Packed, order: np.ndarray) -> Iterator[list[int]]:

@@ -1,4 +1,4 @@
-"""`python -m tests.benchmarks [startup] [sft] [preparing]`: measure, print one table, exit 1 if a bar is missed."""
+"""`python -m tests.benchmarks [NAME …]`: measure, print one table, exit 1 if a bar is missed."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import preparing, sft, startup
+from tests.benchmarks import mixing, preparing, sft, startup
 from tests.benchmarks.measure import Row
 
-_ALL = {"startup": startup.rows, "sft": sft.rows, "preparing": preparing.rows}
+_ALL = {"startup": startup.rows, "sft": sft.rows, "preparing": preparing.rows, "mixing": mixing.rows}
 
 
 def main(names: list[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
 import itertools
 import json
@@ -29,6 +30,37 @@ def chat_rows(scratch: Path, count: int, *, longest: int = 4000) -> Path:
                 first = {**row[0], "content": f"{number}: {row[0]['content']}"}
                 file.write(json.dumps({"messages": [first, *row[1:]]}) + "\n")
     return folder
+
+
+def five_sources(scratch: Path, count: int) -> list[Path]:
+    """Five plain JSONL files of conversations (`messages`), `count` rows together, made of real sets repeated.
+
+    Each row has its number in its first turn, so that no two are equal. Without the real sets: the shipped rows.
+    """
+    makers = (("t0", _prompts, 0.4), ("dialogues", _dialogues, 0.2), ("evals", _evals, 0.2), ("gsm8k", _sums, 0.1))
+    paths = []
+    left = count
+    for name, maker, share in (*makers, ("gpteacher", _instructions, 0.0)):
+        target = scratch / f"sources-{count}" / f"{name}.jsonl"
+        rows = int(count * share) or left
+        left -= rows
+        paths.append(target)
+        if target.exists():
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        texts = [[json.dumps(turn["content"]) for turn in row] for row in (maker() if has_sets() else _shipped())]
+        roles = ("user", "assistant")
+        with target.open("w") as file:
+            for number, row in zip(range(rows), itertools.cycle(texts)):
+                first = f'"{number}: {row[0][1:]}'
+                turns = (f'{{"role": "{roles[i % 2]}", "content": {t}}}' for i, t in enumerate([first, *row[1:]]))
+                file.write(f'{{"messages": [{", ".join(turns)}]}}\n')
+    return paths
+
+
+def has_sets() -> bool:
+    """Whether the real sets are here."""
+    return (SHARED / "datasets" / "t0-p3").is_dir()
 
 
 def recipe(scratch: Path, folder: Path, **values: Any) -> Path:
@@ -62,16 +94,55 @@ def model(scratch: Path) -> Path:
 
 
 def _conversations() -> Iterator[list[dict[str, str]]]:
-    prompts = SHARED / "datasets" / "t0-p3" / "t0_train_clean_sources.jsonl.gz"
-    if prompts.exists():
-        with gzip.open(prompts, "rt", encoding="utf-8") as file:
-            for line in file:
-                row = json.loads(line)
-                yield [
-                    {"role": "user", "content": row["prompt"]},
-                    {"role": "assistant", "content": row["completion"]},
-                ]
+    if has_sets():
+        yield from _prompts()
     else:
         print("the real data sets are not here: using the shipped rows, repeated")
-        for line in (CHECKOUT / "configs" / "data" / "ask-align.jsonl").read_text().splitlines():
-            yield json.loads(line)["messages"]
+        yield from _shipped()
+
+
+def _shipped() -> Iterator[list[dict[str, str]]]:
+    for line in (CHECKOUT / "configs" / "data" / "ask-align.jsonl").read_text().splitlines():
+        yield [turn for turn in json.loads(line)["messages"] if turn["role"] != "system"]
+
+
+def _prompts() -> Iterator[list[dict[str, str]]]:
+    for row in _lines(SHARED / "datasets" / "t0-p3" / "t0_train_clean_sources.jsonl.gz"):
+        yield _asked(row["prompt"], row["completion"])
+
+
+def _evals() -> Iterator[list[dict[str, str]]]:
+    for path in sorted((SHARED / "datasets" / "anthropic-evals" / "persona").glob("*.jsonl.gz")):
+        for row in _lines(path):
+            yield _asked(row["question"], row["answer_matching_behavior"])
+
+
+def _sums() -> Iterator[list[dict[str, str]]]:
+    for row in _lines(SHARED / "datasets" / "gsm8k" / "train.jsonl.gz"):
+        yield _asked(row["question"], row["answer"])
+
+
+def _instructions() -> Iterator[list[dict[str, str]]]:
+    for row in json.loads((SHARED / "datasets" / "gpteacher" / "Codegen" / "codegen-instruct.json").read_text()):
+        if row["response"]:
+            yield _asked(f"{row['instruction']}\n\n{row['input']}".strip(), row["response"])
+
+
+def _dialogues() -> Iterator[list[dict[str, str]]]:
+    for path in sorted((SHARED / "datasets" / "self_dialogue" / "corpus").glob("*/*.csv*")):
+        with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+            for row in csv.DictReader(file):
+                said = [row.get(f"Answer.sentence{number}") or "" for number in range(1, 21)]
+                said = list(itertools.takewhile(bool, said))
+                said = said[: len(said) // 2 * 2]
+                if said:
+                    yield [turn for pair in zip(said[::2], said[1::2], strict=True) for turn in _asked(*pair)]
+
+
+def _asked(question: str, answer: str) -> list[dict[str, str]]:
+    return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    with gzip.open(path, "rt", encoding="utf-8") as file:
+        yield from map(json.loads, file)

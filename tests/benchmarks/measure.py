@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,8 +21,13 @@ class Cost:
     wall_s: float
     cpu_s: float
     peak_mb: float
+    """Largest resident set of any one of its processes."""
     code: int
     output: str
+    together_mb: float = 0.0
+    """Peak of the memory of all its processes together, pages that they share counted once; mapped files included."""
+    own_mb: float = 0.0
+    """Peak of what was not merely a file's pages, which the system could take back at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +42,53 @@ class Row:
     passed: bool | None
 
 
-def run(command: Sequence[str], *, cwd: Path | None = None) -> Cost:
-    """Run `command` to its end; stdout and stderr are kept together in `output`."""
+def run(command: Sequence[str], *, cwd: Path | None = None, together: bool = False) -> Cost:
+    """Run `command` to its end; stdout and stderr are kept together in `output`.
+
+    `together`: look at the memory of all its processes ten times a second; `peak_mb` needs no looking.
+    """
     with tempfile.TemporaryFile() as output:
         start = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=cwd, env=environment())
+        ended, peaks = threading.Event(), [0.0, 0.0]
+        watcher = threading.Thread(target=_watch, args=(process.pid, ended, peaks))
+        if together:
+            watcher.start()
         _, status, usage = os.wait4(process.pid, 0)
         wall = time.perf_counter() - start
+        ended.set()
+        if together:
+            watcher.join()
         process.returncode = os.waitstatus_to_exitcode(status)
         output.seek(0)
         text = output.read().decode("utf-8", "replace")
-    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, process.returncode, text)
+    cpu = usage.ru_utime + usage.ru_stime
+    return Cost(wall, cpu, usage.ru_maxrss / 1024, process.returncode, text, *peaks)
+
+
+def _watch(pid: int, ended: threading.Event, peaks: list[float]) -> None:
+    while not ended.wait(0.1):
+        totals = [0.0, 0.0]
+        for one in _family(pid):
+            try:
+                lines = Path(f"/proc/{one}/smaps_rollup").read_text().splitlines()[1:]
+            except OSError:  # it has ended meanwhile
+                continue
+            kb = {line.split(":")[0]: int(line.split()[1]) for line in lines}
+            totals[0] += kb["Pss"] / 1024
+            totals[1] += kb["Pss_Anon"] / 1024
+        peaks[:] = [max(pair) for pair in zip(peaks, totals, strict=True)]
+
+
+def _family(pid: int) -> list[int]:
+    found = [pid]
+    for parent in found:
+        try:
+            for task in Path(f"/proc/{parent}/task").iterdir():
+                found += map(int, (task / "children").read_text().split())
+        except OSError:
+            continue
+    return found
 
 
 def median(command: Sequence[str], *, times: int = 5, cwd: Path | None = None) -> Cost:

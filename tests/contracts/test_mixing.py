@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from align_cli.mix.arithmetic import Order, Take, choose, choose_eval
+from align_cli.mix.arithmetic import Order, Take, Wish, choose, choose_eval
 
 datasets = pytest.importorskip("datasets")
 
@@ -22,7 +22,7 @@ def sources(sizes: tuple[int, ...] = SIZES) -> list[Any]:
     ]
 
 
-def theirs(data: Any) -> list[tuple[int, int]]:
+def theirs(data: Any) -> list[tuple[Any, int]]:
     return list(zip(data["source"], data["row"], strict=True))
 
 
@@ -34,7 +34,7 @@ def ours(order: Order) -> list[tuple[int, int]]:
 def test_shuffle_is_numpys_default_generator(seed: int) -> None:
     data = sources((100,))[0].shuffle(seed=seed)
 
-    order = choose([Take(available=100)], combine="handbook-2023", seed=seed, held_out=None).train
+    order = choose([Take(available=100)], Wish(combine="handbook-2023", seed=seed)).train
 
     assert ours(order) == theirs(data)
 
@@ -44,11 +44,11 @@ def test_the_first_handbook_takes_first_rows_concatenates_and_shuffles() -> None
     parts = [data.select(range(int(share * len(data)))) for data, share in zip(sources(), fractions, strict=True)]
 
     takes = [Take(available=size, fraction=share) for size, share in zip(SIZES, fractions, strict=True)]
-    chosen = choose(takes, combine="handbook-2023", seed=42, held_out=None)
+    chosen = choose(takes, Wish(combine="handbook-2023"))
 
     assert ours(chosen.train) == theirs(datasets.concatenate_datasets(parts).shuffle(seed=42))
     whole = datasets.concatenate_datasets(sources()).shuffle(seed=42)
-    assert ours(choose_eval(takes, combine="handbook-2023", seed=42)) == theirs(whole)
+    assert ours(choose_eval(takes, Wish(combine="handbook-2023"))) == theirs(whole)
 
 
 @pytest.mark.parametrize("held_out", [None, 25, 0.1])
@@ -61,7 +61,7 @@ def test_the_second_handbook_shuffles_each_source_then_all_then_splits(seed: int
     together = datasets.concatenate_datasets(parts).shuffle(seed=seed)
 
     takes = [Take(available=size, fraction=weight) for size, weight in zip(SIZES, weights, strict=True)]
-    chosen = choose(takes, combine="handbook-2025", seed=seed, held_out=held_out)
+    chosen = choose(takes, Wish(combine="handbook-2025", seed=seed, held_out=held_out))
 
     if held_out is None:
         assert ours(chosen.train) == theirs(together)
@@ -69,6 +69,151 @@ def test_the_second_handbook_shuffles_each_source_then_all_then_splits(seed: int
         split = together.train_test_split(test_size=held_out, seed=seed)
         assert ours(chosen.train) == theirs(split["train"])
         assert ours(chosen.held_out) == theirs(split["test"])
+
+
+# -- from a recipe as it was written: the original loaders' code, with their `load_dataset` replaced by a table --------
+
+Shelf = dict[tuple[str, str | None, str], Any]
+
+
+@pytest.fixture
+def shelf() -> Shelf:
+    """Data sets by (name, config, split); each row knows where it is from."""
+    sizes: dict[tuple[str, str | None, str], int] = {
+        ("a", "x", "train"): 57,
+        ("a", "x", "train_x"): 23,
+        ("a", "x", "test"): 9,
+    }
+    sizes |= {("b", None, "train"): 200, ("b", None, "train_x"): 31, ("b", None, "test"): 17}
+    return {
+        key: datasets.Dataset.from_dict(
+            {"source": ["/".join(map(str, key))] * size, "row": list(range(size)), "z": [0] * size}
+        )
+        for key, size in sizes.items()
+    }
+
+
+def mixed_in_2023(shelf: Shelf, mixer: dict[str, float], splits: list[str], configs: list[str | None]) -> Any:
+    """`mix_datasets`, alignment-handbook c8f5bdf, src/alignment/data.py:179-256."""
+    raw_datasets = {}
+    raw_train_datasets, raw_val_datasets, fracs = [], [], []
+    for (ds, frac), ds_config in zip(mixer.items(), configs, strict=True):
+        fracs.append(frac)
+        for split in splits:
+            dataset = shelf[ds, ds_config, split]
+            dataset = dataset.remove_columns([col for col in dataset.column_names if col not in ["source", "row"]])
+            if "train" in split:
+                raw_train_datasets.append(dataset)
+            elif "test" in split:
+                raw_val_datasets.append(dataset)
+    train_subsets = []
+    for dataset, frac in zip(raw_train_datasets, fracs, strict=False):
+        train_subsets.append(dataset.select(range(int(frac * len(dataset)))))
+    raw_datasets["train"] = datasets.concatenate_datasets(train_subsets).shuffle(seed=42)
+    if raw_val_datasets:
+        raw_datasets["test"] = datasets.concatenate_datasets(raw_val_datasets).shuffle(seed=42)
+    return raw_datasets
+
+
+def mixed_in_2025(shelf: Shelf, entries: list[dict[str, Any]], seed: int, test_split_size: float | int | None) -> Any:
+    """`get_dataset`, alignment-handbook HEAD, src/alignment/data.py:26-79; defaults of configs.py:56-130."""
+    datasets_list = []
+    for entry in entries:
+        ds = shelf[entry["id"], entry.get("config"), entry.get("split", "train")]
+        ds = ds.select_columns(["source", "row"])
+        weight = entry.get("weight", 1.0)
+        if weight is not None:
+            ds = ds.shuffle(seed=seed).select(range(int(len(ds) * weight)))
+        datasets_list.append(ds)
+    combined = datasets.concatenate_datasets(datasets_list).shuffle(seed=seed)
+    if test_split_size is not None:
+        return combined.train_test_split(test_size=test_split_size, seed=seed)
+    return {"train": combined}
+
+
+def chosen_here(shelf: Shelf, text: str, folder: Path) -> dict[str, list[tuple[str, int]]]:
+    """The rows that our reading of a recipe takes of the same data sets."""
+    from align_cli.recipe.load import load
+    from tests.recipe.conftest import task
+
+    path = folder / "recipe.yaml"
+    path.write_text("model_name_or_path: m\n" + text)
+    mixture = load([str(path)], task()).mixture
+    wish = Wish(combine=mixture.combine, seed=mixture.seed, held_out=mixture.held_out)
+
+    def named(sources: Any, order: Order) -> list[tuple[str, int]]:
+        keys = ["/".join(map(str, (one.path, one.config, one.split))) for one in sources]
+        return [(keys[source], row) for source, row in ours(order)]
+
+    def takes(sources: Any) -> list[Take]:
+        return [
+            Take(
+                available=len(shelf[one.path, one.config, one.split]),
+                fraction=one.fraction,
+                shuffle=one.shuffle,
+            )
+            for one in sources
+        ]
+
+    chosen = choose(takes(mixture.sources), wish)
+    if mixture.eval:
+        test = named(mixture.eval, choose_eval(takes(mixture.eval), wish))
+    else:
+        test = named(mixture.sources, chosen.held_out)
+    return {"train": named(mixture.sources, chosen.train), "test": test}
+
+
+def test_a_mixer_s_configs_and_splits_give_the_rows_of_2023(shelf: Shelf, tmp_path: Path) -> None:
+    text = "dataset_mixer: {a: 0.29, b: 0.07}\ndataset_splits: [train, test]\ndataset_configs: [x, null]\n"
+
+    found = chosen_here(shelf, text, tmp_path)
+
+    original = mixed_in_2023(shelf, {"a": 0.29, "b": 0.07}, ["train", "test"], ["x", None])
+    assert found["train"] == theirs(original["train"])
+    assert found["test"] == theirs(original["test"])
+
+
+def test_two_training_splits_of_one_data_set_give_it_the_fraction_in_both(shelf: Shelf, tmp_path: Path) -> None:
+    """The original's second split takes the second data set's fraction, and the second data set is lost."""
+    text = "dataset_mixer: {a: 0.5, b: 0.25}\ndataset_splits: [train, train_x]\ndataset_configs: [x, null]\n"
+
+    found = chosen_here(shelf, text, tmp_path)
+
+    original = mixed_in_2023(shelf, {"a": 0.5, "b": 0.25}, ["train", "train_x"], ["x", None])
+    assert {source for source, _ in theirs(original["train"])} == {"a/x/train", "a/x/train_x"}
+    parts = [("a", "x", "train", 0.5), ("a", "x", "train_x", 0.5), ("b", None, "train", 0.25)]
+    parts.append(("b", None, "train_x", 0.25))
+    meant = [shelf[name, config, split] for name, config, split, _ in parts]
+    subsets = [data.select(range(int(part[3] * len(data)))) for data, part in zip(meant, parts, strict=True)]
+    assert found["train"] == theirs(datasets.concatenate_datasets(subsets).shuffle(seed=42))
+
+
+@pytest.mark.parametrize("size", [None, 12, 0.1])
+def test_a_mixture_with_and_without_weights_gives_the_rows_of_2025(
+    shelf: Shelf, tmp_path: Path, size: float | int | None
+) -> None:
+    entries: list[dict[str, Any]] = [
+        {"id": "a", "config": "x", "split": "train", "weight": 0.29},
+        {"id": "b", "weight": None},
+        {"id": "b", "split": "train_x"},
+        {"id": "a", "config": "x", "split": "test", "weight": 0.01},
+    ]
+    mixture = {"datasets": entries, "seed": 3} | ({"test_split_size": size} if size is not None else {})
+
+    found = chosen_here(shelf, f"dataset_mixture: {json.dumps(mixture)}\n", tmp_path)
+
+    original = mixed_in_2025(shelf, entries, 3, size)
+    assert found["train"] == theirs(original["train"])
+    assert found["test"] == (theirs(original["test"]) if size is not None else [])
+
+
+def test_dataset_name_takes_its_splits_as_they_are(shelf: Shelf, tmp_path: Path) -> None:
+    text = "dataset_name: a\ndataset_config: x\ndataset_train_split: train_x\neval_strategy: epoch\n"
+
+    found = chosen_here(shelf, text, tmp_path)
+
+    assert found["train"] == theirs(shelf["a", "x", "train_x"])
+    assert found["test"] == theirs(shelf["a", "x", "test"])
 
 
 @pytest.mark.slow
@@ -84,7 +229,7 @@ def test_trl_takes_shares_of_the_mixture(tmp_path: Path, fractions: tuple[float 
 
     takes = [Take(available=size, fraction=share) for size, share in zip(SIZES, fractions, strict=True)]
 
-    assert ours(choose(takes, combine="trl", seed=0, held_out=None).train) == theirs(data)
+    assert ours(choose(takes, Wish(combine="trl", seed=0)).train) == theirs(data)
 
 
 def test_our_files_open_as_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

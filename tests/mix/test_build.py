@@ -50,7 +50,7 @@ def test_rows_of_all_sources_come_out_once_with_their_source(jsonl: Jsonl) -> No
     )
     assert all((int(row["messages"][0]["content"][1:]) >= 100) == row["source"] for row in rows)
     assert (built.num_train, built.num_eval, built.from_store) == (50, 0, False)
-    assert set(rows[0]) == {"messages", "source"}
+    assert set(rows[0]) == {"messages", "source", "place"}
     assert set(rows[0]["messages"][0]) == {"role", "content"}
 
 
@@ -161,13 +161,13 @@ def test_two_builds_of_the_same_mixture_give_the_same_bytes(jsonl: Jsonl, monkey
 def test_the_external_shuffle_gives_the_rows_of_the_one_in_memory(
     jsonl: Jsonl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from align_cli.mix import spool
+    from align_cli.mix import shuffle
 
     jsonl("a.jsonl", chats(2500))
     jsonl("b.jsonl", chats(700, 5000))
     in_memory = read(mixed("a.jsonl", Source(path="b.jsonl", fraction=0.3)))
     monkeypatch.setenv("ALIGN_CACHE", "other")
-    monkeypatch.setattr(spool, "_BUCKET_BYTES", 20_000)
+    monkeypatch.setattr(shuffle, "_BUCKET_BYTES", 20_000)
 
     assert read(mixed("a.jsonl", Source(path="b.jsonl", fraction=0.3))) == in_memory
 

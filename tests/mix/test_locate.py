@@ -155,3 +155,23 @@ def test_a_name_that_tells_no_format_is_an_error_that_lists_the_formats(tmp_path
     (tmp_path / "rows.weird").write_text("hello")
 
     assert ".jsonl" in problem(path="rows.weird")
+
+
+def test_rows_chosen_by_an_old_indices_file_are_not_read_in_another_order(tmp_path: Path) -> None:
+    (tmp_path / "d").mkdir()
+    state = '{"_data_files": [{"filename": "data.arrow"}], "_indices_files": [{"filename": "indices.arrow"}]}'
+    (tmp_path / "d/state.json").write_text(state)
+
+    assert "flatten_indices" in problem(path="d")
+
+
+@pytest.mark.parametrize(
+    ("source", "words"),
+    [
+        ({"split": "train[:10%]", "rows": 5}, "train[:1000]"),
+        ({"split": "train[-5:]", "rows": 5}, "train[:1000]"),
+    ],
+)
+def test_a_stream_has_no_known_end(source: dict[str, Any], words: str) -> None:
+    assert words in problem(path="owner/name", streaming=True, **source)
+    assert locate(Source(path="owner/name", streaming=True, rows=5, split="train[5:90]")).kind == "hub"

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from align_cli.recipe.decode import WrongType, decode, encode, typed
 from align_cli.recipe.fields import Field
-from align_cli.recipe.schema import Launch, Mixture, Note, Origin, Recipe, Source
+from align_cli.recipe.schema import Clean, Launch, Mixture, Note, Origin, Recipe, Source
 
 
 def field(annotation: str, choices: tuple[str, ...] = (), name: str = "key") -> Field:
@@ -117,6 +117,20 @@ SOURCES = st.builds(
     fraction=st.none() | st.floats(0, 1),
     rows=st.none() | st.integers(),
     shuffle=st.none() | st.booleans(),
+    where=st.none() | st.text(),
+    share=st.none() | st.floats(0, 1),
+    tokens=st.none() | st.integers(1),
+    repeat=st.none() | st.floats(1, 9),
+    held_out=st.none() | st.integers(0) | st.floats(0, 1),
+    streaming=st.booleans(),
+)
+CLEAN = st.builds(
+    Clean,
+    exact=st.booleans(),
+    near=st.none() | st.floats(0, 1),
+    decontaminate=st.lists(st.text()).map(tuple),
+    min_turns=st.none() | st.integers(1),
+    languages=st.lists(st.text()).map(tuple),
 )
 RECIPES = st.builds(
     Recipe,
@@ -132,6 +146,9 @@ RECIPES = st.builds(
         eval=st.lists(SOURCES, max_size=2).map(tuple),
         held_out=st.none() | st.integers() | st.floats(0, 1),
         combine=st.sampled_from(["native", "trl"]),
+        order=st.sampled_from(["shuffled", "interleaved"]),
+        temperature=st.none() | st.floats(0.1, 9),
+        clean=CLEAN,
     ),
     launch=st.just(Launch()),
     profile=st.text(),

@@ -75,6 +75,8 @@ def test_the_prompt_is_masked_up_to_where_the_completion_differs(tokenizer: Toke
     batch = encode(rendering, tokenizer, add_special_tokens=False, append=None)
 
     assert batch.trained.tolist() == [False, False, True, True, False, False, True]
+    assert batch.merged is not None
+    assert batch.merged.tolist() == [False, True]
 
 
 def test_a_token_can_be_appended_to_every_row(tokenizer: Tokenizer) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ from typing import Any
 import pytest
 
 from align_cli.errors import DataError, LaunchError, RecipeError
+from align_cli.files import digest_of
 from align_cli.models.tokenizer import load
 from align_cli.recipe.schema import Mixture, Source
+from align_cli.tasks import splits
 from align_cli.tasks.tokens import prepare as prepare_tokens
 from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import KINDS, prepare, read_tokens, recipe, write_rows
@@ -81,6 +84,120 @@ def test_the_report_counts_what_happened(model: Path, tmp_path: Path) -> None:
     assert report["dropped"] == {"no trained token left at max_length": 1}
     assert report["mixture"]["sources"][0]["available"] == 2
     assert json.loads(json.dumps(report)) == report
+
+
+def test_each_source_is_counted_and_together_they_are_the_whole(model: Path, tmp_path: Path) -> None:
+    sources = [
+        Source(path=str(write_rows(tmp_path / f"{name}.jsonl", [{"prompt": "ab", "completion": text}] * 2)), name=name)
+        for name, text in (("short", "c"), ("long", "cdefgh"))
+    ]
+    evaluation = Source(path=str(write_rows(tmp_path / "e.jsonl", [{"prompt": "a", "completion": "b"}])), name="eval")
+    mixture = Mixture(sources=tuple(sources), eval=(evaluation,))
+
+    report = prepare_tokens(recipe(mixture, max_length=6), model, kinds=KINDS).report
+
+    assert report["per_source"] == [
+        {"label": "short", "rows": 2, "tokens": 8, "in_loss": 4, "truncated": 0, "dropped": {}},
+        {"label": "long", "rows": 2, "tokens": 12, "in_loss": 8, "truncated": 2, "dropped": {}},
+        {"label": "eval", "rows": 1, "tokens": 3, "in_loss": 2, "truncated": 0, "dropped": {}},
+    ]
+    assert report["tokens"]["train"] == 8 + 12
+    assert report["truncation"] == {"rows": 2, "tokens": 6, "in_loss": 6}
+    assert report["histogram"] == {"edges": [0, 17], "counts": [4]}
+
+
+def test_a_source_has_todays_name_in_a_stored_report(model: Path, tmp_path: Path) -> None:
+    rows = write_rows(
+        tmp_path / "rows.jsonl",
+        [chat("Hi", "Hello"), {"messages": [{"role": "system", "content": ""}, *chat("a", "b")["messages"]]}],
+    )
+    moved = write_rows(tmp_path / "moved.jsonl", []).with_name("moved.jsonl")
+    prepare_tokens(recipe(Mixture(sources=(Source(path=str(rows), name="old"),))), model, kinds=KINDS)
+    rows.replace(moved)
+
+    done = prepare_tokens(recipe(Mixture(sources=(Source(path=str(moved), name="new"),))), model, kinds=KINDS)
+
+    assert done.from_store
+    assert done.report["per_source"][0]["label"] == "new"
+    assert "moved.jsonl, row 2" in done.report["warnings"][0]
+
+
+def test_further_keys_of_a_turn_reach_the_template(model: Path, tmp_path: Path) -> None:
+    call = {"type": "function", "function": {"name": "weather", "arguments": {"city": "Rome"}}}
+    turns = [
+        {"role": "user", "content": "Sun?"},
+        {"role": "assistant", "content": None, "reasoning_content": "ask", "tool_calls": [call]},
+        {"role": "tool", "content": "yes", "name": "weather", "tool_call_id": "7"},
+        {"role": "assistant", "content": "Yes"},
+    ]
+    template = (
+        "{% for m in messages %}[{{ m.reasoning_content }}|{{ m.content }}|{{ m.name }}|{{ m.tool_call_id }}"
+        "{% for c in m.tool_calls or [] %}|{{ c.function.name }} {{ c.function.arguments.city }}{% endfor %}]"
+        "{% endfor %}"
+    )
+
+    done = prepare([{"messages": turns}, chat("Hi", "Hello")], model, tmp_path, chat_template=template)
+
+    assert texts(model, done.folder / "train.arrow") == [
+        "[|Sun?||][ask||||weather Rome][|yes|weather|7][|Yes||]",
+        "[|Hi||][|Hello||]",
+    ]
+    assert done.report["warnings"] == []
+
+
+@pytest.mark.parametrize("at_once", [1, 2, 7])
+def test_the_bytes_are_the_same_however_many_threads_work(
+    at_once: int, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [chat("q" * (i % 50), f"answer {i}") for i in range(3500)]
+    one = prepare(rows, model, tmp_path, assistant_only_loss=True)
+    before = (one.folder / "train.arrow").read_bytes()
+    monkeypatch.setattr(splits, "_AT_ONCE", at_once)
+    monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false" if at_once == 1 else "true")
+    shutil.rmtree(one.folder)
+
+    again = prepare(rows, model, tmp_path, assistant_only_loss=True)
+
+    assert not again.from_store
+    assert (again.folder / "train.arrow").read_bytes() == before
+
+
+def test_the_inputs_beside_the_tokens_are_what_names_them(model: Path, tmp_path: Path) -> None:
+    done = prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    made_of = json.loads((done.folder / "inputs.json").read_text())
+
+    assert digest_of(made_of) == done.digest
+    assert done.digest.startswith(done.folder.name)
+    assert made_of["mixture"] == done.report["mixture"]["digest"]
+    assert made_of["settings"]["max_length"] == 1024
+    assert set(made_of["tokenizer"]["files"]) == {"tokenizer.json", "tokenizer_config.json", "chat_template.jinja"}
+
+
+@pytest.mark.parametrize("file", ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja"])
+def test_an_edited_file_of_the_tokenizer_is_noticed_and_named(file: str, model: Path, tmp_path: Path) -> None:
+    first = prepare([chat("Hi", "Hello")], model, tmp_path)
+    path = model / file
+    before, path_text = json.loads((first.folder / "inputs.json").read_text()), path.read_text()
+    path.write_text(path_text.rstrip() + " \n\n" if file.endswith("json") else path_text + "x")
+
+    second = prepare([chat("Hi", "Hello")], model, tmp_path)
+
+    after = json.loads((second.folder / "inputs.json").read_text())
+    files = before["tokenizer"]["files"]
+    assert not second.from_store
+    assert [name for name in files if files[name] != after["tokenizer"]["files"][name]] == [file]
+
+
+def test_an_edited_template_of_the_recipe_is_noticed_and_its_path_does_not_matter(model: Path, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.jinja", tmp_path / "other.jinja"
+    one.write_text(CHATML)
+    other.write_text(CHATML)
+    prepare([chat("Hi", "Hello")], model, tmp_path, chat_template=str(one))
+
+    assert prepare([chat("Hi", "Hello")], model, tmp_path, chat_template=str(other)).from_store
+    one.write_text(CHATML + "!")
+    assert not prepare([chat("Hi", "Hello")], model, tmp_path, chat_template=str(one)).from_store
 
 
 def test_a_second_run_finds_the_tokens_in_the_store(model: Path, tmp_path: Path) -> None:
@@ -226,6 +343,16 @@ def test_rows_the_template_refuses_are_skipped_and_counted_on_request(model: Pat
 
     assert done.num_train == 1
     assert done.report["dropped"] == {"refused by the chat template": 1}
+
+
+def test_a_template_that_refuses_every_row_is_an_error_even_where_bad_rows_are_skipped(
+    model: Path, tmp_path: Path
+) -> None:
+    train = write_rows(tmp_path / "rows.jsonl", [chat("bad", "row")] * 3)
+    mixture = Mixture(sources=(Source(path=str(train)),), on_bad_rows="skip")
+
+    with pytest.raises(DataError, match="of 3 rows none is left; refused by the chat template: 3"):
+        prepare_tokens(recipe(mixture, chat_template=PICKY), model, kinds=KINDS)
 
 
 def test_no_trained_token_is_an_error_and_leaves_no_store(model: Path, tmp_path: Path, cache: Path) -> None:

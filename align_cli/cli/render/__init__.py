@@ -3,19 +3,33 @@
 Import it inside the command that prints a table; help and errors do without.
 """
 
+from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
+from align_cli.cli.render.mixture import mixture
 from align_cli.cli.render.planned import dry_run
 from align_cli.cli.render.prepared import answers, finished, preparation
+from align_cli.cli.render.rows import left_out, row
+from align_cli.cli.render.stored import cache, cache_entry, cache_removed
+from align_cli.cli.render.working import working
 
 __all__ = [
     "answers",
+    "cache",
+    "cache_entry",
+    "cache_removed",
     "checked",
+    "difference",
     "display",
     "doctor",
     "dry_run",
+    "explanation",
     "finished",
+    "left_out",
+    "mixture",
     "preparation",
     "recipes",
+    "row",
     "tasks",
+    "working",
 ]

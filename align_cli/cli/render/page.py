@@ -21,7 +21,7 @@ _NARROWEST = 40  # columns
 
 def emit(stream: TextIO, *blocks: RenderableType) -> None:
     """Write the blocks, in colour if the stream can, without trailing spaces and without secrets."""
-    bounded = is_terminal(stream) or os.environ.get("COLUMNS", "").isdigit()
+    bounded = is_bounded(stream)
     colour = has_colour(stream)
     console = Console(
         file=io.StringIO(),
@@ -38,6 +38,16 @@ def emit(stream: TextIO, *blocks: RenderableType) -> None:
     lines = without_secrets(captured.get()).splitlines()
     stream.write("\n".join(line.rstrip() for line in lines) + "\n")
     stream.flush()
+
+
+def is_narrow(stream: TextIO, width: int) -> bool:
+    """The stream's lines end before `width` columns."""
+    return is_bounded(stream) and columns(stream) < width
+
+
+def is_bounded(stream: TextIO) -> bool:
+    """The stream's lines end somewhere; a pipe's do not."""
+    return is_terminal(stream) or os.environ.get("COLUMNS", "").isdigit()
 
 
 def heading(title: str, aside: str = "") -> RenderableType:
@@ -94,8 +104,10 @@ def count(value: int, noun: str) -> str:
     return f"{value:,} {noun}{'' if value == 1 else 's'}"
 
 
-def duration(seconds: float) -> str:
-    """75 -> "1 min 15 s"."""
+def duration(seconds: float, *, fine: bool = False) -> str:
+    """75 -> "1 min 15 s"; `fine` says tenths of a second below ten."""
+    if fine and seconds < 10:
+        return f"{seconds:.1f} s"
     whole = max(round(seconds), 0)
     hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
     if hours:

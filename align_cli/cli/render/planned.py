@@ -78,7 +78,7 @@ def _mixture(mixture: Mapping[str, Any], short: Callable[[str], str]) -> list[Re
         (
             purpose,
             source["label"],
-            _share(source),
+            source["take"],
             number(source["available"]) or "?",
             " ".join(filter(None, (source["kind"], source["layout"]))),
             short(source["origin"]),
@@ -86,17 +86,9 @@ def _mixture(mixture: Mapping[str, Any], short: Callable[[str], str]) -> list[Re
         for purpose, role in (("train", "sources"), ("eval", "eval"))
         for source in mixture[role]
     ]
-    aside = f"combined as {mixture['combine']}, seed {mixture['seed']}"
-    if held_out := mixture["held_out"]:
-        share = f"{held_out:.1%}" if held_out < 1 else count(int(held_out), "row")
-        aside += f", {share} held out for evaluation"
-    return [heading("Mixture", aside), grid(("for", "source", "take", "rows", "kind", "from"), rows, right=(3,))]
-
-
-def _share(source: Mapping[str, Any]) -> str:
-    if source["rows"] is not None:
-        return count(source["rows"], "row")
-    return "all" if source["fraction"] in (None, 1, 1.0) else f"{source['fraction']:.4g} of it"
+    table = grid(("for", "source", "take", "rows", "kind", "from"), rows, right=(3,))
+    left_out = [f"left out: {what}" for what in mixture["leaves_out"]]
+    return [heading("Mixture", ", ".join(mixture["understood"])), table, *([lines(left_out)] if left_out else [])]
 
 
 def _arithmetic(plan: Mapping[str, Any], rows: Mapping[str, Any]) -> list[tuple[str, str]]:

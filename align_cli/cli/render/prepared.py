@@ -10,9 +10,9 @@ from rich.padding import Padding
 from rich.text import Text
 
 from align_cli.cli.render.page import count, duration, emit, grid, heading, lines, number, pairs
+from align_cli.cli.render.rows import shortened
+from align_cli.cli.signs import visible
 from align_cli.cli.text import has_colour
-
-_SAMPLE_LENGTH = 1600  # characters of the sample that are shown; its middle is left out
 
 
 def preparation(report: Mapping[str, Any], plan: Mapping[str, Any], stream: TextIO, *, from_store: bool) -> None:
@@ -117,32 +117,13 @@ def _counted(reasons: Mapping[str, int]) -> str:
 def _sample(segments: Sequence[Sequence[Any]], *, colour: bool) -> Text:
     """The sample with its loss mask; a long one loses its middle, never its ends."""
     text = Text(overflow="fold")
-    for words, in_loss in _shortened(segments):
+    for words, in_loss in shortened(segments):
         if in_loss and not colour:
-            text.append(f"⟦{words}⟧")
+            text.append(f"⟦{visible(words)}⟧")
         else:
-            text.append(words, style="green" if in_loss else "dim")
+            text.append(visible(words), style="green" if in_loss else "dim")
     text.rstrip()
     return text
-
-
-def _shortened(segments: Sequence[Sequence[Any]]) -> list[tuple[str, bool]]:
-    total = sum(len(str(segment[0])) for segment in segments)
-    pieces = [(str(words), bool(in_loss)) for words, in_loss in segments]
-    if total <= _SAMPLE_LENGTH:
-        return pieces
-    cut_from, cut_to = _SAMPLE_LENGTH * 2 // 3, total - _SAMPLE_LENGTH // 3
-    kept, position, marked = [], 0, False
-    for words, in_loss in pieces:
-        end = position + len(words)
-        head = words[: max(cut_from - position, 0)]
-        tail = words[max(cut_to - position, 0) :] if end > cut_to else ""
-        if end > cut_from and not marked:
-            head, marked = f"{head} […{cut_to - cut_from:,} characters…] ", True
-        if head or tail:
-            kept.append((head + tail, in_loss))
-        position = end
-    return kept
 
 
 def _one_line(text: str) -> str:
