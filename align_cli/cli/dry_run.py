@@ -9,7 +9,7 @@ from typing import Any
 
 from align_cli.launch.host import Host
 from align_cli.launch.plan import Plan
-from align_cli.mix import arithmetic
+from align_cli.mix import amounts, arithmetic
 from align_cli.mix.describe import SourceFact
 from align_cli.recipe import understood
 from align_cli.recipe.schema import Mixture, Note, Recipe, Source
@@ -94,10 +94,15 @@ def _counts(mixture: Mixture, facts: Sequence[SourceFact]) -> tuple[int | None, 
     if separate is not None and sum(take.available for take in separate) > _COUNTED:
         separate = None
     try:
-        num_eval = None if separate is None else len(arithmetic.choose_eval(separate, wish).row)
+        num_eval = None if separate is None else len(arithmetic.choose_eval(separate, wish).row) if separate else 0
         if train is None:
             holds_out = mixture.held_out is not None or any(source.held_out for source in mixture.sources)
             return mixture.rows, None if holds_out else num_eval, ""  # a total is met or refused
+        if mixture.sources and _is_plain(mixture):  # most are, and the arithmetic over row numbers would load numpy
+            counts = [amounts.limit(take, number) for number, take in enumerate(train)]
+            held_out = int(mixture.held_out or 0)
+            if sum(counts) <= _COUNTED and held_out < sum(counts):
+                return sum(counts) - held_out, None if num_eval is None else num_eval + held_out, ""
         if _most_rows(mixture, train) > _COUNTED:
             return mixture.rows, None, "too many rows to choose in a dry run"
         chosen = arithmetic.choose(train, wish)
@@ -121,6 +126,14 @@ def _takes(sources: Sequence[Source], facts: Sequence[SourceFact]) -> list[arith
         same = f"{source.path}/{source.config}/{source.split}"
         takes.append(arithmetic.Take(available=available, identity=same, **wanted))
     return takes
+
+
+def _is_plain(mixture: Mixture) -> bool:
+    """Whether each source gives what its own limit says, once, and a count of rows at most is held out."""
+    whole = (mixture.rows, mixture.tokens, mixture.temperature)
+    own = [(source.share, source.repeat, source.held_out) for source in mixture.sources]
+    counted = mixture.held_out is None or mixture.held_out >= 1
+    return mixture.combine == "native" and counted and not any(v is not None for v in (*whole, *sum(own, ())))
 
 
 def _most_rows(mixture: Mixture, takes: Sequence[arithmetic.Take]) -> float:

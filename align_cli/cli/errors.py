@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 from typing import TextIO
 
+from align_cli.cli.signs import visible
 from align_cli.cli.text import style, wrap
 from align_cli.errors import AlignError, Problem
 from align_cli.recipe.secrets import is_secret, scrub
@@ -37,12 +38,12 @@ def as_text(error: AlignError, stream: TextIO) -> str:
     """The message, every problem with its place and hint, and what to do next."""
     label = "interrupted" if error.exit_code == 130 else "error"
     colour = "yellow" if error.exit_code == 130 else "red"
-    lines = [wrap(error.message, stream, indent="  ", first=f"{label}: ")]
+    lines = [wrap(visible(error.message), stream, indent="  ", first=f"{label}: ")]
     lines += [line for problem in error.problems[:_MOST_SHOWN] for line in problem_lines(problem, stream)]
     if len(error.problems) > _MOST_SHOWN:
         lines.append(f"  … and {len(error.problems) - _MOST_SHOWN} more")
     if error.hint:
-        lines.append(wrap(error.hint, stream, indent="      ", first="hint: "))
+        lines.append(wrap(visible(error.hint), stream, indent="      ", first="hint: "))
     text = "\n".join(lines) + "\n"
     return style(f"{label}:", colour, stream) + text.removeprefix(f"{label}:")
 
@@ -67,11 +68,11 @@ def without_secrets(text: str) -> str:
 def problem_lines(problem: Problem, stream: TextIO, *, indent: str = "  ") -> list[str]:
     """`place: message`, and the hint on lines of its own."""
     text = f"{problem.where}: {problem.message}" if problem.where else problem.message
-    body = wrap(text, stream, indent=f"{indent}    ", first=indent)
+    body = wrap(visible(text), stream, indent=f"{indent}    ", first=indent)
     if problem.where and body.startswith(f"{indent}{problem.where}:"):
         place = f"{problem.where}:"
         body = indent + style(place, "bold", stream) + body[len(indent) + len(place) :]
-    hint = [style(wrap(problem.hint, stream, indent=f"{indent}    "), "dim", stream)] if problem.hint else []
+    hint = [style(wrap(visible(problem.hint), stream, indent=f"{indent}    "), "dim", stream)] if problem.hint else []
     return [without_secrets(line) for line in (body, *hint)]
 
 

@@ -26,7 +26,7 @@ Kind = Literal["file", "folder", "glob", "saved", "package", "shipped", "hub"]
 
 #: Files that lie beside data and are none.
 _NOT_DATA = re.compile(
-    r"^(\.|_)|^(readme|licen[cs]e|notice|changelog|copying|requirements)\b|^(datasets?_infos?|dataset_dict|state|config)\.json$",
+    r"^(\.|_)|^(readme|licen[cs]e|notice|changelog|copying|requirements)\b|^(datasets?_infos?|dataset_dict|state|config|mixture)\.json$",
     re.IGNORECASE,
 )
 #: Names of `datasets`' file loaders, which TRL recipes give as the path beside `data_files`.

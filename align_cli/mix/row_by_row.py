@@ -13,6 +13,7 @@ from align_cli.mix.json_values import TOO_DEEP, Twice
 
 _ROWS = 1000
 _CHARACTERS = 8_000_000
+_RECORDS = 20_000  # of which most were left out
 
 
 class RowByRow:
@@ -30,7 +31,8 @@ class RowByRow:
     @property
     def is_full(self) -> bool:
         """Whether there is enough for a block."""
-        return len(self._rows) + len(self._bad) >= _ROWS or self._characters >= _CHARACTERS
+        enough = len(self._rows) + len(self._bad) >= _ROWS or self._characters >= _CHARACTERS
+        return enough or self._num_records >= _RECORDS
 
     def add(self, index: int, record: read.Record) -> None:
         """The next record, good or bad; `index` is its number in the span."""

@@ -15,9 +15,10 @@ from align_cli.tasks.encoding import Encoded, encode
 from align_cli.tasks.findings import Findings, place_in
 from align_cli.tasks.packing import Packed, pack
 from align_cli.tasks.rendering import Renderer, Rendering
+from align_cli.tasks.scratch import Scratch
 from align_cli.tasks.settings import Chosen
 from align_cli.tasks.statistics import Statistics
-from align_cli.tasks.streams import RowBatch, Scratch, TokenWriter, read_rows
+from align_cli.tasks.streams import RowBatch, TokenWriter, read_rows
 
 if TYPE_CHECKING:
     import numpy as np

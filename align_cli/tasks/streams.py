@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import gc
 import json
-import mmap
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import pairwise
@@ -15,7 +14,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from align_cli.tasks.encoding import IGNORED, Encoded
-from align_cli.tasks.packing import Packed
 from align_cli.tasks.rendering import Row, rows_of
 
 if TYPE_CHECKING:
@@ -28,8 +26,6 @@ BATCH_ROWS = 1000
 BATCH_BYTES = 2 << 20
 #: Columns that say where a row comes from, and are no part of it.
 ORIGIN = ("source", "place")
-#: Tokens written to the store at a time.
-_WRITE_TOKENS = 1 << 20
 
 
 class RowBatch(NamedTuple):
@@ -193,85 +189,3 @@ class TokenWriter:
             columns.append(pa.array(pieces, pa.list_(pa.int32())))
         self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
         self.num_sequences += len(encoded.lengths)
-
-
-class Scratch:
-    """All rows' tokens in two plain files, to be read back in another order than they came."""
-
-    def __init__(self, folder: Path) -> None:
-        self._paths = (folder / "ids.tmp", folder / "trained.tmp")
-        self._files = tuple(path.open("wb") for path in self._paths)
-        self._lengths: list[np.ndarray] = []
-
-    def add(self, encoded: Encoded) -> None:
-        """Append rows."""
-        self._files[0].write(encoded.ids.data)
-        self._files[1].write(encoded.trained.data)
-        self._lengths.append(encoded.lengths)
-
-    def lengths(self) -> np.ndarray:
-        """Tokens per row: (rows,) int64."""
-        import numpy as np
-
-        every: np.ndarray = np.concatenate([*self._lengths, np.zeros(0, np.int64)])
-        return every
-
-    def write(self, packed: Packed, writer: TokenWriter, order: np.ndarray | None = None) -> None:
-        """Write sequences of `packed`, in `order` (indices of sequences) or as they are, then delete the files."""
-        import numpy as np
-
-        for file in self._files:
-            file.close()
-        if packed.lengths.sum():
-            maps = [_mapped(path) for path in self._paths]
-            ids: np.ndarray = np.frombuffer(maps[0], np.int32)
-            trained: np.ndarray = np.frombuffer(maps[1], bool)
-            for batch in _batches(packed, np.arange(len(packed)) if order is None else order):
-                self._write_batch(packed, batch, ids, trained, writer)
-                for mapped in maps:
-                    _forget(mapped)
-        for path in self._paths:
-            path.unlink()
-
-    def _write_batch(
-        self, packed: Packed, batch: list[int], ids: np.ndarray, trained: np.ndarray, writer: TokenWriter
-    ) -> None:
-        import numpy as np
-
-        ranges = [range(packed.bounds[s], packed.bounds[s + 1]) for s in batch]
-        pieces = [packed.lengths[r.start : r.stop].tolist() for r in ranges]
-        slices = [slice(packed.starts[p], packed.starts[p] + packed.lengths[p]) for r in ranges for p in r]
-        encoded = Encoded(
-            np.concatenate([ids[part] for part in slices]),
-            np.concatenate([trained[part] for part in slices]),
-            np.array([sum(lengths) for lengths in pieces], np.int64),
-        )
-        writer.write(encoded, pieces if packed.separate else None)
-
-
-def _mapped(path: Path) -> mmap.mmap:
-    with path.open("rb") as file:
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
-def _forget(mapped: mmap.mmap) -> None:
-    """Let go of the pages that were read: they are on disk, and would add up to the whole file."""
-    if hasattr(mmap, "MADV_DONTNEED"):
-        mapped.madvise(mmap.MADV_DONTNEED)
-
-
-def _batches(packed: Packed, order: np.ndarray) -> Iterator[list[int]]:
-    import numpy as np
-
-    totals = np.concatenate(([0], packed.lengths.cumsum()))
-    sizes = totals[packed.bounds[1:]] - totals[packed.bounds[:-1]]
-    batch: list[int] = []
-    tokens = 0
-    for sequence in order.tolist():
-        batch.append(sequence)
-        tokens += int(sizes[sequence])
-        if tokens >= _WRITE_TOKENS:
-            yield batch
-            batch, tokens = [], 0
-    if batch:
-        yield batch

@@ -243,7 +243,7 @@ def test_our_files_open_as_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyP
     built = build(Mixture(sources=(Source(path=str(tmp_path / "a.jsonl")),)), ("messages",))
     data = datasets.Dataset.from_file(str(built.folder / "train.arrow"))
 
-    assert data.to_list() == [{**row, "source": 0}] * 3
+    assert data.to_list() == [{**row, "source": 0, "place": place} for place in range(3)]
 
 
 @pytest.mark.parametrize("expression", ["train[:10%]", "train[33%:66%]", "train[-5:]", "train[10:20]+train[:3]"])

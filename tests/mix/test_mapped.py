@@ -112,7 +112,7 @@ line = (
 )
 
 
-@settings(deadline=None, max_examples=300)
+@settings(deadline=None, max_examples=150)
 @given(
     st.lists(line, min_size=1, max_size=12),
     st.sampled_from([b"\n", b"\r\n"]),
