@@ -32,7 +32,7 @@ _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 def _digests(incomplete: str) -> list[str]:
     try:
-        from align_cli.mix import store
+        from align_cli.mix.store import store
 
         return [entry.digest[:16] for entry in store.entries() if entry.digest.startswith(incomplete)]
     except Exception:  # noqa: BLE001  a traceback in the middle of a command line helps nobody
@@ -43,7 +43,7 @@ def _digests(incomplete: str) -> list[str]:
 def list_entries(kind: _Kind = None, as_json: _Json = False) -> None:
     """List everything in the cache, newest first, and what killed processes left there."""
     from align_cli.files import cache_root
-    from align_cli.mix import store
+    from align_cli.mix.store import store
 
     found = _of_kind(store.entries(), kind)
     left = _of_kind(store.remains(), kind)
@@ -67,7 +67,7 @@ def show(
     as_json: _Json = False,
 ) -> None:
     """Print what one thing in the cache was made of."""
-    from align_cli.mix import store
+    from align_cli.mix.store import store
 
     entry = store.matching(digest)
     view: dict[str, Any] = entry.as_dict() | {"report": None}
@@ -100,7 +100,7 @@ def remove(
     as_json: _Json = False,
 ) -> None:
     """Remove things from the cache by digest, or --all of them; what is being built stays."""
-    from align_cli.mix import store
+    from align_cli.mix.store import store
 
     if bool(digests) is everything:
         raise UsageError("name digests, or give --all", hint="align cache ls lists the digests")
@@ -146,7 +146,7 @@ def seconds(age: str) -> float:
 
 def _matching(digests: Sequence[str]) -> list[Any]:
     """The things that are meant, once each; all that mean nothing are said together."""
-    from align_cli.mix import store
+    from align_cli.mix.store import store
 
     found, problems = {}, []
     for digest in digests:
@@ -161,7 +161,7 @@ def _matching(digests: Sequence[str]) -> list[Any]:
 
 
 def _of_kind(entries: Sequence[Any], kind: str | None) -> list[Any]:
-    from align_cli.mix import store
+    from align_cli.mix.store import store
 
     known = tuple(store.PARTS)
     wanted = kind.removesuffix("s") if kind and kind not in known else kind

@@ -9,8 +9,8 @@ from typing import Any
 
 from align_cli.launch.host import Host
 from align_cli.launch.plan import Plan
-from align_cli.mix import amounts, arithmetic
 from align_cli.mix.describe import SourceFact
+from align_cli.mix.order import amounts, arithmetic
 from align_cli.recipe import understood
 from align_cli.recipe.schema import Mixture, Note, Recipe, Source
 from align_cli.recipe.secrets import SECRET_KEYS

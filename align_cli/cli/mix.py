@@ -121,7 +121,7 @@ def build(
     as_json: _Json = False,
 ) -> None:
     """Build a recipe's mixture as training would, and show it."""
-    from align_cli.mix import export
+    from align_cli.mix.exports import export
 
     if lock and locked:
         raise UsageError("--lock writes the lock and --locked checks it: give one of them")

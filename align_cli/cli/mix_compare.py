@@ -22,7 +22,7 @@ _DIGEST = re.compile(r"[0-9a-f]{4,64}")
 
 def lock_path(recipe: Recipe) -> Path:
     """Where the recipe's lock is: beside its file; for a shipped recipe in the working directory."""
-    from align_cli.mix import lock
+    from align_cli.mix.store import lock
 
     path = Path(recipe.path or "recipe.yaml")
     return lock.path_of(path if path.is_file() or not recipe.path else Path(path.name))
@@ -30,7 +30,7 @@ def lock_path(recipe: Recipe) -> Path:
 
 def write_lock(recipe: Recipe, build: Build) -> dict[str, Any]:
     """Lock the mixture; gives {path, state}."""
-    from align_cli.mix import lock
+    from align_cli.mix.store import lock
 
     path = lock_path(recipe)
     try:
@@ -47,7 +47,8 @@ def demand_inputs(recipe: Recipe, task: Task, say: Say) -> None:
         UsageError: there is no lock.
         DataError: everything that drifted.
     """
-    from align_cli.mix import build, lock
+    from align_cli.mix import build
+    from align_cli.mix.store import lock
 
     path = lock_path(recipe)
     lock.read(path)  # first, because finding the inputs may take a while
@@ -62,7 +63,7 @@ def demand_rows(recipe: Recipe, build: Build) -> dict[str, Any]:
     Raises:
         DataError: everything that drifted.
     """
-    from align_cli.mix import lock
+    from align_cli.mix.store import lock
 
     path = lock_path(recipe)
     same = lock.same_rows(path, build.report)
@@ -76,7 +77,8 @@ def explanation(recipe: Recipe, task: Task, say: Say) -> dict[str, Any]:
 
     `tokens` is null where no tokenizer is at hand; `why_no_tokens` says why.
     """
-    from align_cli.mix import build, explain
+    from align_cli.mix import build
+    from align_cli.mix.store import explain
 
     address = build.address(recipe.mixture, task.rows, measure=_measure(recipe, say))
     labels = [source.label for source in (*recipe.mixture.sources, *recipe.mixture.eval)]
@@ -87,7 +89,7 @@ def explanation(recipe: Recipe, task: Task, say: Say) -> dict[str, Any]:
 
 def _tokens(recipe: Recipe, task: Task, mixture: str, say: Say) -> tuple[dict[str, Any] | None, str]:
     from align_cli import files
-    from align_cli.mix import explain
+    from align_cli.mix.store import explain
     from align_cli.tasks import tokens
     from align_cli.tasks.settings import choose
 
@@ -112,7 +114,7 @@ def difference(a: str, b: str, task: str | None, say: Say) -> dict[str, Any]:
     The document of `mix.compare.compare`. A lock whose mixture is not in the store has no rows to compare: then
     `splits` has no more than the counts, `sources` and `examples` are empty, and `why_no_rows` says so.
     """
-    from align_cli.mix import compare
+    from align_cli.mix.store import compare
 
     sides = [_side(name, task, say) for name in (a, b)]
     folders = [side.folder for side in sides]
@@ -136,7 +138,7 @@ class _Side:
 
 def _side(name: str, task: str | None, say: Say) -> _Side:
     """The mixture that a word on the command line means."""
-    from align_cli.mix import lock, store
+    from align_cli.mix.store import lock, store
 
     path = Path(name).expanduser()
     if path.is_dir():
@@ -156,7 +158,7 @@ def _side(name: str, task: str | None, say: Say) -> _Side:
 
 def _of_documents(sides: Sequence[_Side]) -> dict[str, Any]:
     """What differs by inputs, counts and digests alone."""
-    from align_cli.mix import changes, store
+    from align_cli.mix.store import changes, store
 
     halves = []
     for side in sides:

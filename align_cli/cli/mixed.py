@@ -19,8 +19,8 @@ from align_cli.tasks.task import Prepared, Task
 
 if TYPE_CHECKING:
     from align_cli.mix.build import Build
-    from align_cli.mix.engines import Engine
     from align_cli.mix.measure import Measure
+    from align_cli.mix.reading.engines import Engine
 
 Say = Callable[[str], None]
 _EVERYTHING = 1 << 62  # bytes: whoever asks for processes gets them
@@ -75,7 +75,7 @@ def engine(name: str | None, workers: int | None) -> Engine | None:
     """The engine that the command line asks for; None: what suits the amount of data."""
     if name is None and workers is None:
         return None
-    from align_cli.mix import engines
+    from align_cli.mix.reading import engines
 
     return engines.choose(name or "local", workers, size=_EVERYTHING)
 

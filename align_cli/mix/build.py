@@ -11,15 +11,20 @@ from typing import Any
 
 from align_cli import files
 from align_cli.errors import DataError
-from align_cli.mix import clean, engines, identity, opening, report, shapes, spool, store
-from align_cli.mix.arithmetic import Order
+from align_cli.mix import clean, report
 from align_cli.mix.clean.plan import plan as plan_cleaning
-from align_cli.mix.columns import KINDS
-from align_cli.mix.formats import File
 from align_cli.mix.gather import Gathered, gather
-from align_cli.mix.locate import Located, locate
+from align_cli.mix.layout import shapes
+from align_cli.mix.layout.columns import KINDS
 from align_cli.mix.measure import Measure
+from align_cli.mix.order.arithmetic import Order
+from align_cli.mix.reading import engines
 from align_cli.mix.select import Selection, select
+from align_cli.mix.sources import opening
+from align_cli.mix.sources.formats import File
+from align_cli.mix.sources.locate import Located, locate
+from align_cli.mix.spools import spool
+from align_cli.mix.store import identity, store
 from align_cli.recipe.schema import Mixture
 
 __all__ = ["Build", "Measure", "address", "build"]
@@ -207,7 +212,7 @@ def _stamps(located: Sequence[Located]) -> dict[File, tuple[int, ...]]:
 def _fetched(located: Located) -> Located:
     if located.kind != "hub":
         return located
-    from align_cli.mix import hub
+    from align_cli.mix.sources import hub
 
     return hub.fetch(located)
 

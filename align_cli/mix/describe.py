@@ -8,9 +8,10 @@ from itertools import islice
 from typing import Any
 
 from align_cli.errors import DataError, Problem
-from align_cli.mix import layouts, read, shapes
-from align_cli.mix.formats import File
-from align_cli.mix.locate import Located, locate
+from align_cli.mix.layout import layouts, shapes
+from align_cli.mix.reading import read
+from align_cli.mix.sources.formats import File
+from align_cli.mix.sources.locate import Located, locate
 from align_cli.recipe.schema import Mixture, Source
 
 _COUNTED_BYTES = 16 << 20  # lines of more than this are not counted: about 20 ms

@@ -10,15 +10,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from align_cli.errors import DataError, Problem
-from align_cli.mix import layouts, mapped, pieces, read
 from align_cli.mix.clean.plan import Plan
-from align_cli.mix.engines import Engine
-from align_cli.mix.formats import File
-from align_cli.mix.locate import Located
-from align_cli.mix.spool import Spool, SpoolFile
+from align_cli.mix.layout import layouts
+from align_cli.mix.reading import mapped, pieces, read
+from align_cli.mix.reading.engines import Engine
+from align_cli.mix.sources.formats import File
+from align_cli.mix.sources.locate import Located
+from align_cli.mix.spools.spool import Spool, SpoolFile
 
 if TYPE_CHECKING:
-    from align_cli.mix.orders import Rows
+    from align_cli.mix.order.orders import Rows
 
 
 @dataclass(slots=True)

@@ -9,8 +9,8 @@ from typing import Any
 
 from align_cli.mix.clean import STEPS
 from align_cli.mix.gather import Gathered
-from align_cli.mix.locate import Located
 from align_cli.mix.select import Selection, dropped
+from align_cli.mix.sources.locate import Located
 from align_cli.recipe import understood
 from align_cli.recipe.schema import Mixture
 

@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING, Any
 
 from align_cli import files
 from align_cli.errors import DataError, Problem
-from align_cli.mix import arithmetic, identity
 from align_cli.mix.clean import STEPS, duplicates
 from align_cli.mix.faults import fault
 from align_cli.mix.gather import Gathered
 from align_cli.mix.measure import Measure
+from align_cli.mix.order import arithmetic
+from align_cli.mix.store import identity
 from align_cli.recipe.schema import Mixture, Source
 
 if TYPE_CHECKING:
-    from align_cli.mix.orders import Order, Rows
+    from align_cli.mix.order.orders import Order, Rows
 
 _EXACT, _NEAR = (STEPS.index(step) + 1 for step in ("exact duplicate", "near duplicate"))
 _CHUNK = 65536  # rows of signatures copied at a time

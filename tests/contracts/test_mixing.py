@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from align_cli.mix.arithmetic import Order, Take, Wish, choose, choose_eval
+from align_cli.mix.order.arithmetic import Order, Take, Wish, choose, choose_eval
 
 datasets = pytest.importorskip("datasets")
 
@@ -250,7 +250,7 @@ def test_our_files_open_as_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_split_expressions_mean_what_they_mean_in_datasets(expression: str) -> None:
     from datasets.arrow_reader import ReadInstruction
 
-    from align_cli.mix import splits
+    from align_cli.mix.sources import splits
 
     absolute = ReadInstruction.from_spec(expression).to_absolute({"train": 77})
 

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from align_cli.mix import read, rows, shapes
-from align_cli.mix.locate import locate
+from align_cli.mix.layout import rows, shapes
+from align_cli.mix.reading import read
+from align_cli.mix.sources.locate import locate
 from align_cli.recipe.schema import Source
-
-from .conftest import chats
+from tests.mix.conftest import chats
 
 
 def questions(**source: Any) -> list[str]:

@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from align_cli.mix import layouts, rows
+from align_cli.mix.layout import layouts, rows
 from align_cli.recipe.schema import Source
-
-from .conftest import ROWS
+from tests.mix.conftest import ROWS
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "bring-your-data.md"
 KINDS = {

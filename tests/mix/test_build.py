@@ -14,8 +14,7 @@ from align_cli.errors import DataError, UsageError
 from align_cli.mix import build as building
 from align_cli.mix.build import Build, build
 from align_cli.recipe.schema import Mixture, Source
-
-from .conftest import ROWS, chat, chats
+from tests.mix.conftest import ROWS, chat, chats
 
 Jsonl = Callable[[str, Iterable[Any]], str]
 
@@ -161,7 +160,7 @@ def test_two_builds_of_the_same_mixture_give_the_same_bytes(jsonl: Jsonl, monkey
 def test_the_external_shuffle_gives_the_rows_of_the_one_in_memory(
     jsonl: Jsonl, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from align_cli.mix import shuffle
+    from align_cli.mix.spools import shuffle
 
     jsonl("a.jsonl", chats(2500))
     jsonl("b.jsonl", chats(700, 5000))
@@ -345,7 +344,8 @@ def test_a_killed_build_leaves_nothing_that_a_later_one_would_use(jsonl: Jsonl, 
     jsonl("a.jsonl", chats(20))
     code = f"""
 import os, signal
-from align_cli.mix import build, spool
+from align_cli.mix import build
+from align_cli.mix.spools import spool
 from align_cli.recipe.schema import Mixture, Source
 spool.write_ordered = lambda *_, **__: os.kill(os.getpid(), signal.SIGKILL)
 build.build(Mixture(sources=(Source(path="a.jsonl"),)), {ROWS!r})
@@ -363,14 +363,14 @@ build.build(Mixture(sources=(Source(path="a.jsonl"),)), {ROWS!r})
 
 
 def test_a_second_build_waits_says_so_and_uses_the_first_ones_result(jsonl: Jsonl) -> None:
-    from align_cli.mix import store
+    from align_cli.mix.store import store
 
     jsonl("a.jsonl", chats(20))
     first = mixed("a.jsonl")
     code = f"""
 from align_cli.mix.build import build
 from align_cli.recipe.schema import Mixture, Source
-import align_cli.mix.store as store
+import align_cli.mix.store.store as store
 real, asked = store.find, []
 store.find = lambda digest: None if not asked and not asked.append(1) else real(digest)
 built = build(Mixture(sources=(Source(path="a.jsonl"),)), {ROWS!r}, say=lambda line: print(line, flush=True))
@@ -389,8 +389,8 @@ print(built.from_store)
 def test_the_mixing_code_imports_nothing_heavy() -> None:
     code = """
 import sys, importlib, pkgutil, align_cli.mix
-for module in pkgutil.iter_modules(align_cli.mix.__path__):
-    importlib.import_module(f"align_cli.mix.{module.name}")
+for module in pkgutil.walk_packages(align_cli.mix.__path__, "align_cli.mix."):
+    importlib.import_module(module.name)
 print([name for name in ("numpy", "pyarrow", "datasets", "torch", "huggingface_hub") if name in sys.modules])
 """
     assert (

@@ -10,8 +10,7 @@ import pytest
 
 from align_cli.mix.describe import SourceFact, describe
 from align_cli.recipe.schema import Mixture, Source
-
-from .conftest import ROWS, chats
+from tests.mix.conftest import ROWS, chats
 
 Jsonl = Callable[[str, Iterable[Any]], str]
 

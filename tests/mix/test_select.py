@@ -207,7 +207,7 @@ def test_shares_temperature_and_order_reach_the_result(jsonl: Jsonl) -> None:
 def test_any_number_of_workers_gives_the_same_bytes(
     jsonl: Jsonl, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from align_cli.mix import engines
+    from align_cli.mix.reading import engines
 
     jsonl("a.jsonl", [*chats(300), {"messages": []}])
     jsonl("b.jsonl", chats(200, 100))

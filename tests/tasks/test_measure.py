@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from align_cli.errors import RecipeError
-from align_cli.mix.arrow_rows import arrays
-from align_cli.mix.columns import COLUMNS
+from align_cli.mix.layout.columns import COLUMNS
+from align_cli.mix.spools.arrow_rows import arrays
 from align_cli.recipe.schema import Mixture, Source
 from align_cli.tasks.measure import Measure, measure
 from align_cli.tasks.settings import choose

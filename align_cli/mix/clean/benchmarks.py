@@ -15,9 +15,10 @@ from typing import Any
 
 from align_cli import assets, fingerprints
 from align_cli.errors import DataError, Problem
-from align_cli.mix import formats, read
 from align_cli.mix.clean.contamination import Reference, strings
 from align_cli.mix.faults import fault
+from align_cli.mix.reading import read
+from align_cli.mix.sources import formats
 
 
 def _mt_bench(path: Path) -> Iterator[Reference]:

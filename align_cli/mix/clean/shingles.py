@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from align_cli.mix.clean import texts
-from align_cli.mix.columns import COLUMNS
+from align_cli.mix.layout.columns import COLUMNS
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from align_cli.mix.columns import COLUMNS, OPTIONAL
+from align_cli.mix.layout.columns import COLUMNS, OPTIONAL
 
 if TYPE_CHECKING:
     import numpy as np

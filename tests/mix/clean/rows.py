@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from align_cli.mix.columns import COLUMNS
+from align_cli.mix.layout.columns import COLUMNS
 
 TURNS = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string()), ("extra", pa.string())]))
 TYPES = {"turns": TURNS, "text": pa.string(), "flag": pa.bool_()}

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align_cli.mix.clean import duplicates, shingles
-from align_cli.mix.columns import COLUMNS
+from align_cli.mix.layout.columns import COLUMNS
 from tests.mix.clean import rows
 
 LONG = "The quick brown fox jumps over the lazy dog while the cat sleeps on the warm stone wall all day"

@@ -1,0 +1,1 @@
+"""Mixtures as files that other tools read."""

@@ -1,0 +1,1 @@
+"""Files become blocks of rows in our shapes, in one process or many."""

@@ -1,0 +1,1 @@
+"""Where rows come from: files, folders, packages, the Hub; found, opened and told apart by their content."""
