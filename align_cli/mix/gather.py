@@ -56,6 +56,15 @@ class Gathered:
     shown: list[Problem] = field(default_factory=list)
     """The first bad rows."""
 
+    def usable(self) -> tuple[Rows, Rows]:
+        """Places whose rows are usable and not left out by cleaning, and their spool rows."""
+        import numpy as np
+
+        places = np.flatnonzero(self.places >= 0)
+        rows = self.places[places]
+        kept = self.step[rows] == 0
+        return places[kept], rows[kept]
+
     def where(self, row: int) -> str:
         """The place of a spool row, as messages call it."""
         number = bisect_right(self.files, row, key=lambda entry: entry[2]) - 1

@@ -61,6 +61,11 @@ def make(
         )
         if not len(mine):
             said.append(f"{one.located.source.label}: no row of it is used")
+    if selection.num_common and mixture.combine == "native":
+        said.append(
+            f"{selection.num_common:,} chosen rows repeat another source's and were left out; shares, totals and "
+            "budgets hold before that"
+        )
     return {
         "result": result,
         "combine": mixture.combine,

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from align_cli import files
 from align_cli.errors import DataError, Problem
-from align_cli.mix.clean import STEPS, duplicates
+from align_cli.mix import repeats
+from align_cli.mix.clean import STEPS
 from align_cli.mix.faults import fault
 from align_cli.mix.gather import Gathered
 from align_cli.mix.measure import Measure
@@ -23,14 +24,13 @@ from align_cli.recipe.schema import Mixture, Source
 if TYPE_CHECKING:
     from align_cli.mix.order.orders import Order, Rows
 
-_EXACT, _NEAR = (STEPS.index(step) + 1 for step in ("exact duplicate", "near duplicate"))
-_CHUNK = 65536  # rows of signatures copied at a time
-
 
 class Selection:
     """The chosen rows, as rows of the spools, and what was counted on the way."""
 
-    def __init__(self, train: Order, held_out: Order, separate: Order, lengths: Sequence[Any]) -> None:
+    def __init__(self, train: Order, held_out: Order, separate: Order, lengths: Sequence[Any], num_common: int) -> None:
+        self.num_common = num_common
+        """Rows that were chosen and then left out, because another source has them, too."""
         self.train, self.held_out, self.separate = train, held_out, separate
         """`separate` are the evaluation sources' rows; their numbers follow those of the training sources."""
         self.lengths = lengths
@@ -63,7 +63,7 @@ def select(
     native = mixture.combine == "native"
     if native:
         for one in gathered:
-            _mark_duplicates(mixture, [one], _of_one(one), scratch)
+            repeats.within(mixture, one, scratch)
     _refuse_empty(gathered)
     num_sources = len(mixture.sources)
     sources = (*mixture.sources, *mixture.eval)
@@ -71,7 +71,7 @@ def select(
         _lengths(one, measure) if _asks_for_tokens(mixture, source, number < num_sources) else None
         for number, (one, source) in enumerate(zip(gathered, sources, strict=True))
     ]
-    offers = [one.places if not native else _usable(one)[1] for one in gathered]
+    offers = [one.places if not native else one.usable()[1] for one in gathered]
     takes = [
         _take(one, source, facts, offer, tokens, native=native)
         for one, source, facts, offer, tokens in zip(gathered, sources, identities, offers, lengths, strict=True)
@@ -96,20 +96,11 @@ def select(
         raise _amount_fault(error, mixture.eval) from None
     train, held_out = (_of_spools(order, offers, gathered) for order in chosen)
     separate = _of_spools(arithmetic.Order(separate.source + num_sources, separate.row), offers, gathered)
-    selection = Selection(train, held_out, separate, lengths)
-    _without_common_rows(mixture, gathered, selection, scratch)
+    # What is evaluated on must not be trained on: it comes first.
+    (held_out, separate, train), gone = repeats.across(mixture, gathered, (held_out, separate, train), scratch)
+    selection = Selection(train, held_out, separate, lengths, gone)
     _demand_rows(mixture, gathered, takes, selection)
     return selection
-
-
-def _usable(one: Gathered) -> tuple[Rows, Rows]:
-    """Places whose rows are usable and not left out by cleaning, and their spool rows."""
-    import numpy as np
-
-    places = np.flatnonzero(one.places >= 0)
-    rows = one.places[places]
-    kept = one.step[rows] == 0
-    return places[kept], rows[kept]
 
 
 def _take(
@@ -117,7 +108,7 @@ def _take(
 ) -> arithmetic.Take:
     return arithmetic.Take(
         available=len(offer),
-        places=_usable(one)[0] if native else None,
+        places=one.usable()[0] if native else None,
         fraction=source.fraction,
         rows=source.rows,
         tokens=source.tokens,
@@ -161,95 +152,11 @@ def _lengths(one: Gathered, measure: Measure | None) -> Any:
     return np.concatenate([*counts, np.empty(0, np.int64)])
 
 
-def _of_one(one: Gathered) -> Order:
-    import numpy as np
-
-    rows = np.unique(_usable(one)[1])
-    return arithmetic.Order(np.zeros(len(rows), np.int64), rows)
-
-
-def _mark_duplicates(mixture: Mixture, gathered: Sequence[Gathered], order: Order, scratch: Path) -> None:
-    """Among distinct rows in the order of their priority, mark those that repeat an earlier one."""
-    import numpy as np
-
-    clean = mixture.clean
-    if not (clean.exact or clean.near) or not len(order.row):
-        return
-    hashes = signatures = None
-    if clean.exact:
-        hashes = np.empty((len(order.row), 2), np.uint64)
-        for number, one in enumerate(gathered):
-            mine = order.source == number
-            hashes[mine] = one.hashes[order.row[mine]]
-    if clean.near:
-        signatures = _stacked(gathered, order, scratch / "stacked.signatures")
-    found = duplicates.find(hashes, signatures, clean.near)
-    for again in np.flatnonzero(found.of >= 0).tolist():
-        first = int(found.of[again])
-        one, row = gathered[order.source[again]], int(order.row[again])
-        other = gathered[order.source[first]]
-        one.step[row] = _NEAR if found.near[again] else _EXACT
-        how = "is much like" if found.near[again] else "repeats"
-        label = f"{other.located.source.label}, " if other is not one else ""
-        one.why[row] = f"{how} {label}{other.where(int(order.row[first]))}"
-
-
-def _stacked(gathered: Sequence[Gathered], order: Order, path: Path) -> Any:
-    """The rows' signatures in priority order, in a file: they are too large for memory."""
-    import numpy as np
-
-    maps = [one.signature_rows() for one in gathered]
-    width = next(one.shape[1] for one in maps if one is not None)
-    if len(gathered) == 1 and len(order.row) == len(gathered[0].step):
-        return maps[0]
-    stacked = np.memmap(path, np.uint32, "w+", shape=(len(order.row), width))
-    for start in range(0, len(order.row), _CHUNK):
-        source, row = order.source[start : start + _CHUNK], order.row[start : start + _CHUNK]
-        for number, signatures in enumerate(maps):
-            mine = np.flatnonzero(source == number)
-            if len(mine):
-                stacked[start + mine] = signatures[row[mine]]
-    return stacked
-
-
-def _without_common_rows(mixture: Mixture, gathered: Sequence[Gathered], selection: Selection, scratch: Path) -> None:
-    """Leave out what was chosen twice: rows to evaluate on stay, then those of the source that is listed first."""
-    import numpy as np
-
-    clean, native = mixture.clean, mixture.combine == "native"
-    if not (clean.exact or clean.near) or (native and (len(gathered) == 1 or not clean.across)):
-        return
-    evaluation, train = selection.evaluation, selection.train
-    # Rows that a source repeats on purpose count once; within a source the first in reading order stays.
-    distinct = []
-    for order in (evaluation, train):
-        keys = np.unique(np.stack([order.source, order.row]), axis=1) if len(order.row) else np.empty((2, 0), np.int64)
-        distinct.append(keys)
-    together = np.concatenate(distinct, axis=1)
-    groups = [together]
-    if not clean.across:
-        groups = [together[:, together[0] == number] for number in range(len(gathered))]
-    for group in groups:
-        _mark_duplicates(mixture, gathered, arithmetic.Order(group[0], group[1]), scratch)
-    for name in ("train", "held_out", "separate"):
-        setattr(selection, name, _kept(getattr(selection, name), gathered))
-
-
-def _kept(order: Order, gathered: Sequence[Gathered]) -> Order:
-    import numpy as np
-
-    kept: Any = np.ones(len(order.row), bool)
-    for number, one in enumerate(gathered):
-        mine = order.source == number
-        kept[mine] = one.step[order.row[mine]] == 0
-    return arithmetic.Order(order.source[kept], order.row[kept])
-
-
 def _refuse_empty(gathered: Sequence[Gathered]) -> None:
     """Stop when nothing of a source is left, and say which step took how much."""
     problems = []
     for one in gathered:
-        if len(_usable(one)[0]):
+        if len(one.usable()[0]):
             continue
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in dropped(one).items())
         said = f"no row is left of {len(one.places):,}{f': {reasons}' if reasons else ''}"

@@ -95,12 +95,16 @@ def digest(batches: Any) -> str:
 
 
 def _against(scratch: Path, folder: Path, recipe: Path, what: str, template: Path | None = None) -> tuple[Row, Row]:
-    """Wall time against the faster of TRL with one and with two processes, and peak memory of the parent."""
+    """Wall time, the better of two, against the faster of TRL with one and with two processes; and peak memory."""
     masked = [f"chat_template_path={template}", "assistant_only_loss=true"] if template else []
-    shutil.rmtree(scratch / "cold", ignore_errors=True)
-    cache = f"ALIGN_CACHE={scratch / 'cold'}"
-    ours = run(["env", cache, sys.executable, "-c", _OURS, str(recipe), *masked], cwd=data.CHECKOUT)
-    made = _said(ours)
+
+    def prepare() -> tuple[dict[str, Any], Cost]:
+        shutil.rmtree(scratch / "cold", ignore_errors=True)
+        cache = f"ALIGN_CACHE={scratch / 'cold'}"
+        cost = run(["env", cache, sys.executable, "-c", _OURS, str(recipe), *masked], cwd=data.CHECKOUT)
+        return _said(cost), cost
+
+    made, ours = prepare()
     peers = {}
     for processes in (1, 2):
         shutil.rmtree(scratch / "hf", ignore_errors=True)
@@ -122,6 +126,8 @@ def _against(scratch: Path, folder: Path, recipe: Path, what: str, template: Pat
         print(
             f"  {what}: {made['seconds']:.1f} s; trl, {processes} processes: {said['seconds']:.1f} s", file=sys.stderr
         )
+    again, _ = prepare()  # each side has two tries, in turn: other work on the machine may hit either
+    made["seconds"] = min(made["seconds"], again["seconds"])
     processes = min(peers, key=lambda number: peers[number][0])
     seconds, cost = peers[processes]
     ratio = seconds / made["seconds"]

@@ -84,7 +84,7 @@ def inputs(
     ):
         pairs = list(zip(sources, of_role, strict=True))
         digest_of[role] = [
-            {"content": content(identity), "parameters": _chosen(source, without=_COSMETIC)}
+            {"content": content(identity), "parameters": _of_source(source, mixture)}
             for source, identity in pairs
         ]
         shown[role] = [_shown(source, identity) for source, identity in pairs]
@@ -99,6 +99,16 @@ def digest_of_inputs(inputs: Mapping[str, Any]) -> str:
 def default_of(kind: type[Any], name: str) -> Any:
     """The value, as JSON has it, of a parameter that a document leaves out; None when there is no such parameter."""
     return next((_plain(_default(field)) for field in fields(kind) if field.name == name), None)
+
+
+def _of_source(source: Source, mixture: Mixture) -> dict[str, Any]:
+    """A source's parameters, without what only spells out the default: all rows, once."""
+    chosen = _chosen(source, without=_COSMETIC)
+    if mixture.combine == "native":
+        for word in ("fraction", "repeat"):
+            if chosen.get(word) == 1:
+                del chosen[word]
+    return chosen
 
 
 def _shown(source: Source, identity: Mapping[str, Any]) -> dict[str, Any]:

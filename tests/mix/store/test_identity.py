@@ -162,3 +162,10 @@ def test_the_document_survives_json_and_keeps_its_digest(values: dict[str, Any])
 
     assert read == inputs
     assert identity.digest_of_inputs(read) == identity.digest_of_inputs(inputs)
+
+
+def test_all_rows_once_is_the_same_however_it_is_spelt() -> None:
+    whole = Mixture(sources=(Source(path="a.jsonl", fraction=1.0, repeat=1),))
+
+    assert digest(whole) == digest()
+    assert digest(replace(whole, combine="handbook-2025")) != digest(replace(PLAIN, combine="handbook-2025"))
