@@ -17,6 +17,7 @@ from align_cli.errors import Problem, UsageError
 from align_cli.files import build_once, cache_root, digest_of, digest_of_file, read_json
 
 if TYPE_CHECKING:
+    import numpy as np
     from tokenizers import Tokenizer as Backend
 
 #: The tokens that templates see by name, in transformers' order.
@@ -54,6 +55,13 @@ class Tokenizer:
     chosen: Mapping[str, str] = field(default_factory=dict)
     """Special tokens that the recipe set, by name; a subset of `special`."""
     file: Path = field(default=Path(), repr=False)
+
+    @cached_property
+    def token_bytes(self) -> np.ndarray | None:
+        """(vocabulary,) int32: bytes of text that each token stands for; None where that cannot be told."""
+        from align_cli.models.byte_tokens import sizes_of
+
+        return sizes_of(self.backend)
 
     @cached_property
     def backend(self) -> Backend:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from align_cli.models.templates import Span, TemplateRefusal
 from align_cli.models.tokenizer import Tokenizer
+from align_cli.tasks import byte_masks
 from align_cli.tasks.rendering import Renderer, Rendering, sample_conversation
 
 if TYPE_CHECKING:
@@ -72,16 +73,22 @@ def encode(rendering: Rendering, tokenizer: Tokenizer, *, add_special_tokens: bo
     import numpy as np
 
     backend = tokenizer.backend
-    run = backend.encode_batch if rendering.spans else backend.encode_batch_fast
-    encodings = run(rendering.texts, add_special_tokens=add_special_tokens)
-    rows = [encoding.ids for encoding in encodings]
-    masks = None
-    if rendering.spans:
-        masks = [_mask_of_spans(*pair) for pair in zip(encodings, rendering.spans, strict=True)]
-    del encodings
+    rows = [
+        encoding.ids for encoding in backend.encode_batch_fast(rendering.texts, add_special_tokens=add_special_tokens)
+    ]
     lengths = np.fromiter(map(len, rows), np.int64, len(rows))
     ids = np.fromiter(chain.from_iterable(rows), np.int32, int(lengths.sum()))
-    trained = np.ones(len(ids), bool) if masks is None else np.concatenate([*masks, np.zeros(0, bool)])
+    trained: np.ndarray | None = np.ones(len(ids), bool)
+    if rendering.spans:
+        sizes = tokenizer.token_bytes
+        trained = None
+        if sizes is not None:
+            trained = byte_masks.masks(ids, lengths, sizes, rendering.texts, rendering.spans)
+        if trained is None:  # offsets tell it for every tokenizer, and cost as much as the tokens
+            encodings = backend.encode_batch(rendering.texts, add_special_tokens=add_special_tokens)
+            found = [_mask_of_spans(*pair) for pair in zip(encodings, rendering.spans, strict=True)]
+            trained = np.concatenate([*found, np.zeros(0, bool)])
+    assert trained is not None
     merged = np.zeros(len(rows), bool)
     if rendering.prompts:
         prompts = backend.encode_batch_fast(rendering.prompts, add_special_tokens=add_special_tokens)

@@ -84,8 +84,7 @@ def inputs(
     ):
         pairs = list(zip(sources, of_role, strict=True))
         digest_of[role] = [
-            {"content": content(identity), "parameters": _of_source(source, mixture)}
-            for source, identity in pairs
+            {"content": content(identity), "parameters": _of_source(source, mixture)} for source, identity in pairs
         ]
         shown[role] = [_shown(source, identity) for source, identity in pairs]
     return {"digest_of": digest_of, "shown": shown}
