@@ -40,7 +40,7 @@ def before(recipe: Recipe, task: Task) -> Known:
     from align_cli.mix.describe import describe
     from align_cli.models.locate import check
 
-    facts = describe(recipe.mixture, task.rows if task.run is not None else ())
+    facts = describe(recipe.mixture, task.rows)
     is_old = recipe.profile.startswith("handbook")
     elsewhere: list[Note] = []
     from_data: list[Problem] = []
@@ -51,6 +51,7 @@ def before(recipe: Recipe, task: Task) -> Known:
             elsewhere.append(Note(f"mixture.sources.{number}", f"{fact.path} is not on this machine", fact.label))
         else:
             from_data += fact.problems
+    from_data += _of_masks(recipe, facts)
     name = recipe.get("model_name_or_path")
     origin = recipe.origins.get("model_name_or_path")
     unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
@@ -64,6 +65,16 @@ def before(recipe: Recipe, task: Task) -> Known:
         return Known(facts, elsewhere, RecipeError("the recipe names what is not there", problems=problems))
     error = DataError("the data cannot be read", problems=from_data) if from_data else None
     return Known(facts, elsewhere, error)
+
+
+def _of_masks(recipe: Recipe, facts: list[SourceFact]) -> list[Problem]:
+    """A loss mask that rows without turns cannot have; beside conversations they become conversations."""
+    shapes = {fact.shape for fact in facts}
+    if not recipe.get("assistant_only_loss") or not shapes or not shapes <= {"text", "pair_text"}:
+        return []
+    origin = str(recipe.origins.get("assistant_only_loss") or "")
+    hint = "remove it, or give conversations (messages)"
+    return [Problem("assistant_only_loss: the rows are plain text, without turns", origin, hint)]
 
 
 def of_output(recipe: Recipe) -> list[Note]:

@@ -99,6 +99,7 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
     num_train = None if recipe.get("packing") else rows["train"]
     plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
     notes = [*adaptation.as_notes(recipe, found), *elsewhere]
+    notes += [Note("mixture", line) for line in dict.fromkeys(line for fact in facts for line in fact.notes)]
     notes += known.of_output(recipe)
     if task.run is None:
         notes.append(Note("task", f"this version checks and plans {task.name}, but does not train it yet"))

@@ -38,6 +38,8 @@ class SourceFact:
     for_eval: bool
     problems: tuple[Problem, ...]
     """All that is already known to be wrong with it."""
+    shape: str = ""
+    """What its rows become (see `layout.columns`); empty when it was not looked for."""
     columns: tuple[str, ...] = ()
     """Columns of its first rows; empty when they were not looked at."""
     notes: tuple[str, ...] = ()
@@ -104,6 +106,7 @@ def _fact(
         available=available,
         size=size,
         layout=fit.layout.name if fit else "",
+        shape=fit.shape if fit else "",
         for_eval=for_eval,
         problems=problems,
         columns=tuple(dict.fromkeys(column for row in samples for column in row)),

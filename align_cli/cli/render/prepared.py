@@ -22,6 +22,8 @@ def preparation(report: Mapping[str, Any], plan: Mapping[str, Any], stream: Text
     aside = "as prepared before" if from_store else "prepared now"
     blocks += [heading("Data", aside), _sources(mixture)]
     blocks.append(pairs(_facts(report, plan)))
+    if warnings := report.get("warnings"):
+        blocks += [heading("Warnings"), lines(str(warning) for warning in warnings)]
     if notes := [*mixture.get("notes", ()), *report.get("notes", ())]:
         blocks += [heading("Notes"), lines(str(note) for note in notes)]
     if segments := (report.get("sample") or {}).get("segments"):
