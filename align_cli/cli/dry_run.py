@@ -67,12 +67,17 @@ def values(recipe: Recipe) -> dict[str, dict[str, Any]]:
 
 
 def expected_rows(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]:
-    """Rows to train and evaluate on as far as counts alone tell: {train, eval, why}.
+    """Rows to train and evaluate on as far as counts alone tell: {train, eval, why}; `refused`: the amounts cannot be.
 
     None where the data must be read to know: a Hub source, a condition, a token budget, cleaning. What the build will
     choose is asked of the same arithmetic; bad rows are only found later.
     """
-    train, evaluate, why = _counts(recipe.mixture, facts)
+    try:
+        train, evaluate, why = _counts(recipe.mixture, facts)
+    except arithmetic.AmountError as error:
+        named = f"{recipe.mixture.sources[error.source].label}: " if error.source is not None else ""
+        said = f"{named}{error}; {error.hint}" if error.hint else f"{named}{error}"
+        return {"train": None, "eval": None, "why": said, "refused": True}
     limit, eval_limit = recipe.get("max_train_samples"), recipe.get("max_eval_samples")
     if limit is not None:
         train = limit if train is None else min(train, limit)
@@ -93,22 +98,18 @@ def _counts(mixture: Mixture, facts: Sequence[SourceFact]) -> tuple[int | None, 
     separate = _takes(mixture.eval, facts[num_sources:])
     if separate is not None and sum(take.available for take in separate) > _COUNTED:
         separate = None
-    try:
-        num_eval = None if separate is None else len(arithmetic.choose_eval(separate, wish).row) if separate else 0
-        if train is None:
-            holds_out = mixture.held_out is not None or any(source.held_out for source in mixture.sources)
-            return mixture.rows, None if holds_out else num_eval, ""  # a total is met or refused
-        if mixture.sources and _is_plain(mixture):  # most are, and the arithmetic over row numbers would load numpy
-            counts = [amounts.limit(take, number) for number, take in enumerate(train)]
-            held_out = int(mixture.held_out or 0)
-            if sum(counts) <= _COUNTED and held_out < sum(counts):
-                return sum(counts) - held_out, None if num_eval is None else num_eval + held_out, ""
-        if _most_rows(mixture, train) > _COUNTED:
-            return mixture.rows, None, "too many rows to choose in a dry run"
-        chosen = arithmetic.choose(train, wish)
-    except arithmetic.AmountError as error:
-        named = f"{mixture.sources[error.source].label}: " if error.source is not None else ""
-        return None, None, f"{named}{error}; {error.hint}" if error.hint else f"{named}{error}"
+    num_eval = None if separate is None else len(arithmetic.choose_eval(separate, wish).row) if separate else 0
+    if train is None:
+        holds_out = mixture.held_out is not None or any(source.held_out for source in mixture.sources)
+        return mixture.rows, None if holds_out else num_eval, ""  # a total is met or refused
+    if mixture.sources and _is_plain(mixture):  # most are, and the arithmetic over row numbers would load numpy
+        counts = [amounts.limit(take, number) for number, take in enumerate(train)]
+        held_out = int(mixture.held_out or 0)
+        if sum(counts) <= _COUNTED and held_out < sum(counts):
+            return sum(counts) - held_out, None if num_eval is None else num_eval + held_out, ""
+    if _most_rows(mixture, train) > _COUNTED:
+        return mixture.rows, None, "too many rows to choose in a dry run"
+    chosen = arithmetic.choose(train, wish)
     return len(chosen.train.row), None if num_eval is None else num_eval + len(chosen.held_out.row), ""
 
 

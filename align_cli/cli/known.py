@@ -52,6 +52,7 @@ def before(recipe: Recipe, task: Task) -> Known:
         else:
             from_data += fact.problems
     from_data += _of_masks(recipe, facts)
+    from_recipe = _of_cleaning(recipe)
     name = recipe.get("model_name_or_path")
     origin = recipe.origins.get("model_name_or_path")
     unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
@@ -61,10 +62,28 @@ def before(recipe: Recipe, task: Task) -> Known:
         model = None
     if model is not None:
         where = f"{origin}: {model.where}" if origin and model.where else model.where
-        problems = [replace(model, where=where), *from_data]
+        from_recipe.insert(0, replace(model, where=where))
+    if from_recipe:
+        problems = [*from_recipe, *from_data]
         return Known(facts, elsewhere, RecipeError("the recipe names what is not there", problems=problems))
     error = DataError("the data cannot be read", problems=from_data) if from_data else None
     return Known(facts, elsewhere, error)
+
+
+def _of_cleaning(recipe: Recipe) -> list[Problem]:
+    """Benchmarks, files, languages and packages that cleaning asks for and cannot have."""
+    from align_cli.mix import clean
+
+    try:
+        clean.references(recipe.mixture.clean)
+        clean.demand_languages(recipe.mixture.clean)
+    except DataError as error:
+        keys = ("decontaminate", "languages")
+        origins = [str(origin) for key in keys if (origin := recipe.origins.get(f"mixture.clean.{key}"))]
+        place = ", ".join(dict.fromkeys(origins))
+        found = error.problems or (Problem(error.message, "", error.hint),)
+        return [replace(one, where=": ".join(part for part in (place, one.where) if part)) for one in found]
+    return []
 
 
 def _of_masks(recipe: Recipe, facts: list[SourceFact]) -> list[Problem]:

@@ -128,7 +128,7 @@ def build(
     if head < 0:
         raise UsageError("--head takes a number of rows, from 0 on")
     recipe, chosen = mixed.load(ctx.args, task)
-    target = export.target_of(to, force=force) if to else None
+    target = export.target_of(to, force=force) if to is not None else None
     wanted = mixed.engine(engine, workers)
     mixed.demand_data(recipe, chosen)
     with stdout.reserved() as result:

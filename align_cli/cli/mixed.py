@@ -40,11 +40,15 @@ class Mixed:
     seconds: float
 
 
+#: The task of a recipe that does not tell: most are, and preference pairs are refused with the hint to name another.
+_USUAL = "sft"
+
+
 def load(words: Sequence[str], task: str | None) -> tuple[Recipe, Task]:
-    """The recipe that the words of a command line mean, and the task it is for.
+    """The recipe that the words of a command line mean, and the task it is for; sft where nothing tells another.
 
     Raises:
-        UsageError: no recipe is named, or nothing tells the task.
+        UsageError: no recipe is named.
     """
     from align_cli.cli.recipe import task_of
     from align_cli.recipe import load as loading
@@ -54,7 +58,7 @@ def load(words: Sequence[str], task: str | None) -> tuple[Recipe, Task]:
     named = next((word for word in words if not word.startswith("-") and "=" not in word), None)
     if task is None and named is None:
         raise UsageError("no recipe is named", hint="a mixture on the command line alone needs --task, e.g. --task sft")
-    chosen = task_command.get(task or task_of(str(named)))
+    chosen = task_command.get(task or task_of(str(named), fallback=_USUAL))
     return loading.load(words, chosen), chosen
 
 

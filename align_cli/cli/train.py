@@ -19,7 +19,7 @@ from align_cli import registry, stdout
 from align_cli.cli import complete, documents, known
 from align_cli.cli import task as task_command
 from align_cli.cli.words import WordsCommand
-from align_cli.errors import LaunchError, UsageError
+from align_cli.errors import DataError, LaunchError, Problem, UsageError
 from align_cli.recipe import secrets
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.tasks.task import Task
@@ -96,6 +96,8 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
     now = known.before(recipe, task)
     facts, elsewhere, problems = now.facts, now.elsewhere, now.error
     rows = dry_run.expected_rows(recipe, facts)
+    if problems is None and rows.get("refused"):
+        problems = DataError("the mixture cannot be had", problems=[Problem(str(rows["why"]))])
     num_train = None if recipe.get("packing") else rows["train"]
     plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
     notes = [*adaptation.as_notes(recipe, found), *elsewhere]

@@ -113,7 +113,7 @@ def gather(
     at = -1
     for number, piece, result in results:
         if number != at:
-            if collector:
+            if collector and not errors:
                 found.append(collector.finish())
             say(f"reading {located[number].source.label}")
             collector, at = _Collector(located[number], fits[number], shape, folder / f"source-{number}"), number

@@ -74,7 +74,9 @@ def _mark(mixture: Mixture, gathered: Sequence[Gathered], order: Order, scratch:
         other = gathered[order.source[first]]
         one.step[row] = _NEAR if found.near[again] else _EXACT
         how = "is much like" if found.near[again] else "repeats"
-        label = f"{other.located.source.label}, " if other is not one else ""
+        label = f"{other.located.source.label}, " if other.located.source.label != one.located.source.label else ""
+        if len(gathered) > 1 and order.source[first] >= len(mixture.sources):
+            label = f"a row to evaluate on, {label}"
         one.why[row] = f"{how} {label}{other.where(int(order.row[first]))}"
     return int((found.of >= 0).sum())
 

@@ -31,7 +31,7 @@ def of_sources(mixture: Mixture, folder_of: FolderOf) -> Mixture:
     """The mixture with the paths of local sources, and of files to clean by, made findable from anywhere."""
     by = mixture.clean.decontaminate
     files = tuple(
-        found(name, folder_of(("mixture", "clean", "decontaminate", index))) if is_file_name(name) else name
+        _reference(name, folder_of(("mixture", "clean", "decontaminate", index))) if is_file_name(name) else name
         for index, name in enumerate(by)
     )
     return replace(
@@ -75,6 +75,17 @@ def is_there(path: str, kind: Literal["any", "file", "folder"] = "any") -> bool:
 def is_file_name(name: str) -> bool:
     """Whether an entry of `clean.decontaminate` names a file: a word without a slash or a suffix is a benchmark."""
     return "/" in name or os.sep in name or name.startswith("~") or bool(os.path.splitext(name)[1])
+
+
+def _reference(name: str, folder: Path | None) -> str:
+    file = without_column(name)
+    return found(file, folder) + name[len(file) :]
+
+
+def without_column(name: str) -> str:
+    """The file of an entry `FILE` or `FILE:COLUMN` of `clean.decontaminate`."""
+    file, colon, column = name.rpartition(":")
+    return file if colon and "/" not in column and is_file_name(file) and not is_there(name, "file") else name
 
 
 def _source(source: Source, key: Key, folder_of: FolderOf) -> Source:

@@ -81,7 +81,7 @@ def target_of(word: str, fields: Collection[str]) -> str:
 
 
 #: Options of the commands that take recipes, for those who mistype one.
-_OPTIONS = ("--dry-run", "--defaults", "--adapt", "--restart", "--json", "--help", "--workers", "--locked")
+_OPTIONS = ("--dry-run", "--defaults", "--adapt", "--restart", "--json", "--help")
 
 
 def suggestion(word: str, known: Collection[str]) -> str:

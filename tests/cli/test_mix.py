@@ -63,16 +63,17 @@ def test_a_model_that_is_not_at_hand_leaves_the_table_and_a_note(align: Align, r
     assert "no tokens were counted: org/model" in done.out
 
 
-def test_the_task_comes_from_the_path_or_is_asked_for(align: Align, recipe: Path, tmp_path: Path):
+def test_the_task_comes_from_the_path_or_is_the_usual_one(align: Align, recipe: Path, tmp_path: Path):
     (tmp_path / "sft").mkdir()
     (tmp_path / "sft" / "r.yaml").write_text(recipe.read_text())
 
     assert align("mix", "sft/r.yaml", "--no-tokens", "--json").document["task"] == "sft"
 
     (tmp_path / "plain").mkdir()
-    done = align("mix", "r.yaml", "--no-tokens")
-    assert done.code == 2
-    assert "--task" in done.err
+    assert align("mix", "r.yaml", "--no-tokens", "--json").document["task"] == "sft"
+    missing = align("mix", "gone.yaml")
+    assert missing.code == 2
+    assert "there is no recipe gone.yaml" in missing.err
 
 
 def test_a_task_that_does_not_train_yet_mixes(align: Align, recipe: Path, tmp_path: Path):

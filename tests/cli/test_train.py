@@ -99,8 +99,10 @@ def test_what_the_host_cannot_do_is_a_note_in_a_dry_run_and_an_error_in_a_run(al
 
 
 def test_a_task_that_cannot_train_yet_still_plans(align: Align, recipe: Path):
-    dry = align("train", "dpo", "r.yaml", "--dry-run")
-    real = align("train", "dpo", "r.yaml")
+    pair = {"prompt": "q", "chosen": "a", "rejected": "b"}
+    recipe.with_name("pairs.jsonl").write_text(f"{json.dumps(pair)}\n" * 20)
+    dry = align("train", "dpo", "r.yaml", "mixture.sources=[pairs.jsonl]", "--dry-run")
+    real = align("train", "dpo", "r.yaml", "mixture.sources=[pairs.jsonl]")
 
     assert dry.code == 0
     assert real.code == 2
@@ -223,3 +225,18 @@ def test_json_without_a_task_is_an_error_document_and_leaves_stdout_empty(align:
     assert done.code == 2
     assert done.out == ""
     assert done.error["message"] == "no task is named"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("mixture.clean.decontaminate=[mtbench]", "mtbench"),
+        ("mixture.clean.languages=[xx]", "xx"),
+        ("mixture.sources.0.rows=5000", "5,000 rows are asked for"),
+    ],
+)
+def test_a_mixture_that_cannot_be_built_fails_the_dry_run(align: Align, recipe: Path, words: str, said: str):
+    done = align("train", "sft", "r.yaml", words, "--dry-run")
+
+    assert done.code in (2, 3)
+    assert said in done.err

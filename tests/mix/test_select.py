@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -224,3 +227,15 @@ def test_any_number_of_workers_gives_the_same_bytes(
     assert shared.report == alone.report
     for name in ("train.arrow", "eval.arrow", "dropped.arrow"):
         assert (shared.folder / name).read_bytes() == (alone.folder / name).read_bytes()
+
+
+def test_a_file_that_cannot_be_read_is_told_whatever_follows_it(jsonl: Jsonl, tmp_path: Path) -> None:
+    noise = [chat(os.urandom(40).hex()) for _ in range(3000)]
+    packed = gzip.compress("".join(json.dumps(row) + "\n" for row in noise).encode())
+    (tmp_path / "cut.jsonl.gz").write_bytes(packed[: len(packed) // 2])
+    jsonl("a.jsonl", chats(3))
+
+    with pytest.raises(DataError) as caught:
+        mixed("cut.jsonl.gz", "a.jsonl")
+
+    assert "cut.jsonl.gz: the gzip stream ends too early" in problems(caught.value)

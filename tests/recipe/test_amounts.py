@@ -72,7 +72,7 @@ def test_files_to_clean_by_lie_beside_their_recipe(here: Path, mixed: Callable[.
     (here / "sub").mkdir()
     (here / "sub" / "own.jsonl").write_text("{}\n")
     (here / "sub" / "base.yaml").write_text(
-        "mixture:\n  sources: [a]\n  clean: {decontaminate: [own.jsonl, mt_bench]}\n"
+        "mixture:\n  sources: [a]\n  clean: {decontaminate: [own.jsonl, 'own.jsonl:question', mt_bench]}\n"
     )
     (here / "recipe.yaml").write_text(f"extends: sub/base.yaml\n{MODEL}")
     from align_cli.recipe.load import load
@@ -80,7 +80,8 @@ def test_files_to_clean_by_lie_beside_their_recipe(here: Path, mixed: Callable[.
 
     found = load(["recipe.yaml"], task()).mixture.clean.decontaminate
 
-    assert found == (str(here / "sub" / "own.jsonl"), "mt_bench")
+    own = str(here / "sub" / "own.jsonl")
+    assert found == (own, f"{own}:question", "mt_bench")
 
 
 SHARES = "  sources: [{path: a, share: %s}, {path: b%s}]\n"

@@ -62,9 +62,11 @@ def target_of(text: str, *, force: bool = False) -> Target:
     """
     if text.startswith(_HUB):
         name = text.removeprefix(_HUB)
-        if not name or name.count("/") > 1 or name.startswith("/") or name.endswith("/"):
+        if name.count("/") != 1 or name.startswith("/") or name.endswith("/"):
             raise UsageError(f'"{text}" names no data set of the Hub', hint="write hub:OWNER/NAME")
         return Target("hub", files.cache_root() / "exports" / name.replace("/", "--"), name)
+    if not text.strip():
+        raise UsageError("--to names nothing", hint="a folder, FILE.parquet, FILE.jsonl, or hub:OWNER/NAME")
     path = Path(text).expanduser()
     name = path.name
     kind: Kind = "folder"
@@ -93,6 +95,7 @@ def export(
         EndpointError: the Hub did not take it; the local folder stays.
     """
     _refuse_loss(target, force=force)
+    _refuse_sources(target, build)
     try:
         if target.kind in ("folder", "hub"):
             paths = _folder(build, target, say)
@@ -152,6 +155,8 @@ def _files(build: Build, target: Target, say: Callable[[str], None]) -> list[Pat
             made.append((work, places[split]))
         for work, place in reversed(made):
             os.replace(work, place)
+    if "test" not in dict(splits):  # an earlier export's rows to evaluate on may be training rows now
+        target.evaluation.unlink(missing_ok=True)
     return [place for _, place in made]
 
 
@@ -244,6 +249,17 @@ def _refuse_loss(target: Target, *, force: bool) -> None:
             raise UsageError(f"{place} is a folder", hint="name a file")
         if place.exists() and not force:
             raise UsageError(f"{place} exists", hint="--force replaces it, or name another file")
+
+
+def _refuse_sources(target: Target, build: Build) -> None:
+    """An export never replaces what it was made of."""
+    if target.kind == "hub":
+        return
+    written = {target.path.resolve(), target.evaluation.resolve()}
+    for source in build.report["sources"]:
+        path = Path(source["path"]).expanduser()
+        if path.exists() and path.resolve() in written:
+            raise UsageError(f"{target.path} is a source of this mixture", hint="name another file or folder")
 
 
 def _not_written(path: Path, error: OSError) -> AlignError:

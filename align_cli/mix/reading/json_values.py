@@ -65,5 +65,5 @@ def value(decoder: Decoder, line: bytes) -> tuple[Any, str]:
 
 
 def plain(message: str) -> str:
-    """A parser's message as part of a sentence."""
-    return message[:1].lower() + message[1:]
+    """A parser's message as part of a sentence, to which the place is added."""
+    return (message[:1].lower() + message[1:]).removesuffix(" at").removesuffix(" starting")

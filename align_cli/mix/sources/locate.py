@@ -67,7 +67,10 @@ def locate(source: Source) -> Located:
     if source.path.startswith("shipped://"):
         from align_cli.recipe import shipped
 
-        return _local(source, Path(shipped.resolve(source.path)), "shipped")
+        here = Path(shipped.resolve(source.path))
+        if not here.exists():
+            raise fault(source.label, f"nothing is shipped as {source.path}", "align recipe ls lists what is")
+        return _local(source, here, "shipped")
     path = Path(source.path).expanduser()
     if path.exists():
         return _local(source, path, "file")

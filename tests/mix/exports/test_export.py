@@ -178,7 +178,7 @@ def test_a_full_disk_leaves_nothing_behind(jsonl: Callable[..., str], monkeypatc
     assert sorted(Path().iterdir()) == before
 
 
-@pytest.mark.parametrize("target", ["rows.csv", "hub:", "hub:a/b/c"])
+@pytest.mark.parametrize("target", ["rows.csv", "hub:", "hub:me", "hub:a/b/c", ""])
 def test_what_is_no_target_is_said_before_any_work(target: str):
     with pytest.raises(UsageError):
         target_of(target)
@@ -210,3 +210,23 @@ def test_datasets_reads_the_folder_with_its_splits(jsonl: Callable[..., str]):
 
     assert {name: len(split) for name, split in loaded.items()} == {"train": 4, "test": 2}
     assert loaded["train"][0]["messages"][1]["tool_calls"] == CALLS
+
+
+def test_rows_to_evaluate_on_of_an_earlier_export_do_not_stay_beside_a_new_one(jsonl: Callable[..., str]):
+    jsonl("a.jsonl", chats(10))
+    export(mixed("a.jsonl", held_out=2), target_of("out.jsonl"))
+
+    export(mixed("a.jsonl"), target_of("out.jsonl", force=True), force=True)
+
+    assert Path("out.jsonl").exists()
+    assert not Path("out.eval.jsonl").exists()
+
+
+def test_an_export_never_replaces_a_source(jsonl: Callable[..., str]):
+    jsonl("a.jsonl", chats(10))
+    before = Path("a.jsonl").read_bytes()
+
+    with pytest.raises(UsageError, match="is a source of this mixture"):
+        export(mixed("a.jsonl"), target_of("a.jsonl", force=True), force=True)
+
+    assert Path("a.jsonl").read_bytes() == before
