@@ -41,7 +41,7 @@ def _digests(incomplete: str) -> list[str]:
 
 @app.command("ls")
 def list_entries(kind: _Kind = None, as_json: _Json = False) -> None:
-    """List everything in the cache, newest first, and what killed processes left there."""
+    """List what is kept, newest first, and remains of killed builds."""
     from align_cli.files import cache_root
     from align_cli.mix.store import store
 
@@ -99,7 +99,7 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; needed with --all outside a terminal.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Remove things from the cache by digest, or --all of them; what is being built stays."""
+    """Remove by digest, or --all; what is being built stays."""
     from align_cli.mix.store import store
 
     if bool(digests) is everything:

@@ -30,7 +30,9 @@ _Words = Annotated[
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _Task = Annotated[
     str | None,
-    typer.Option("--task", help="The task, where path and keys do not tell.", autocompletion=complete.tasks),
+    typer.Option(
+        "--task", help="The task; without it what path and keys tell, else sft.", autocompletion=complete.tasks
+    ),
 ]
 _NoTokens = Annotated[bool, typer.Option("--no-tokens", help="Rows only: no tokenizer, template or lengths.")]
 
