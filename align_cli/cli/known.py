@@ -72,11 +72,14 @@ def before(recipe: Recipe, task: Task) -> Known:
 
 def _of_cleaning(recipe: Recipe) -> list[Problem]:
     """Benchmarks, files, languages and packages that cleaning asks for and cannot have."""
+    asked = recipe.mixture.clean
+    if not (asked.decontaminate or asked.languages):
+        return []
     from align_cli.mix import clean
 
     try:
-        clean.references(recipe.mixture.clean)
-        clean.demand_languages(recipe.mixture.clean)
+        clean.references(asked)
+        clean.demand_languages(asked)
     except DataError as error:
         keys = ("decontaminate", "languages")
         origins = [str(origin) for key in keys if (origin := recipe.origins.get(f"mixture.clean.{key}"))]
