@@ -46,6 +46,8 @@ class Ray:
         if not items:
             return
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        # A thread of Ray Data that outlives the work would start a Ray of its own, and nobody would stop it.
+        os.environ["RAY_ENABLE_AUTO_CONNECT"] = "0"
         import ray
 
         try:
