@@ -103,7 +103,8 @@ def _counts(mixture: Mixture, facts: Sequence[SourceFact]) -> tuple[int | None, 
         holds_out = mixture.held_out is not None or any(source.held_out for source in mixture.sources)
         return mixture.rows, None if holds_out else num_eval, ""  # a total is met or refused
     if mixture.sources and _is_plain(mixture):  # most are, and the arithmetic over row numbers would load numpy
-        counts = [amounts.limit(take, number) for number, take in enumerate(train)]
+        old = mixture.combine != "native"
+        counts = [amounts.limit(take, number, binary=old) for number, take in enumerate(train)]
         held_out = int(mixture.held_out or 0)
         if sum(counts) <= _COUNTED and held_out < sum(counts):
             return sum(counts) - held_out, None if num_eval is None else num_eval + held_out, ""
@@ -134,7 +135,8 @@ def _is_plain(mixture: Mixture) -> bool:
     whole = (mixture.rows, mixture.tokens, mixture.temperature)
     own = [(source.share, source.repeat, source.held_out) for source in mixture.sources]
     counted = mixture.held_out is None or mixture.held_out >= 1
-    return mixture.combine == "native" and counted and not any(v is not None for v in (*whole, *sum(own, ())))
+    shares = mixture.combine == "trl" and any(source.fraction is not None for source in mixture.sources)
+    return counted and not shares and not any(v is not None for v in (*whole, *sum(own, ())))
 
 
 def _most_rows(mixture: Mixture, takes: Sequence[arithmetic.Take]) -> float:

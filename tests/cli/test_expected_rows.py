@@ -46,6 +46,8 @@ A, B = Source(path="a"), Source(path="b")
         (Mixture(sources=(A, B), rows=30), (100, 50), 30, 0),
         (Mixture(sources=(A, B), eval=(replace(B, rows=5),)), (100, 50, 50), 150, 5),
         (Mixture(sources=(replace(A, fraction=1), replace(B, fraction=1)), combine="trl"), (100, 50), 100, 0),
+        (Mixture(sources=(A, B), combine="trl", held_out=10), (100, 50), 140, 10),
+        (Mixture(sources=(replace(A, fraction=0.29), B), combine="handbook-2023"), (100, 50), 78, 0),
         (Mixture(sources=(replace(A, rows=70),)), (None,), 70, 0),
         (Mixture(sources=(A, B)), (100, None), None, 0),
         (Mixture(sources=(replace(A, where="x > 1"),)), (100,), None, 0),
