@@ -93,7 +93,7 @@ def _counts(mixture: Mixture, facts: Sequence[SourceFact]) -> tuple[int | None, 
     num_sources = len(mixture.sources)
     if understood.of_cleaning(mixture.clean):
         return None, None, "cleaning leaves rows out"
-    wish = arithmetic.Wish(**{name: getattr(mixture, name) for name in arithmetic.Wish.__slots__})
+    wish = arithmetic.Wish.of(mixture)
     train = None if mixture.tokens is not None else _takes(mixture.sources, facts[:num_sources])
     separate = _takes(mixture.eval, facts[num_sources:])
     if separate is not None and sum(take.available for take in separate) > _COUNTED:
@@ -123,10 +123,8 @@ def _takes(sources: Sequence[Source], facts: Sequence[SourceFact]) -> list[arith
             available = source.rows  # as many at least, or the build says that there are fewer
         if available is None or source.tokens is not None or source.where is not None:
             return None
-        words = ("fraction", "rows", "share", "repeat", "shuffle", "held_out")
-        wanted = {name: getattr(source, name) for name in words}
         same = f"{source.path}/{source.config}/{source.split}"
-        takes.append(arithmetic.Take(available=available, identity=same, **wanted))
+        takes.append(arithmetic.Take(available=available, identity=same, **amounts.wanted(source)))
     return takes
 
 

@@ -17,7 +17,7 @@ from align_cli.mix.clean import STEPS
 from align_cli.mix.faults import fault
 from align_cli.mix.gather import Gathered
 from align_cli.mix.measure import Measure
-from align_cli.mix.order import arithmetic
+from align_cli.mix.order import amounts, arithmetic
 from align_cli.mix.store import identity
 from align_cli.recipe.schema import Mixture, Source
 
@@ -76,16 +76,7 @@ def select(
         _take(one, source, facts, offer, tokens, native=native)
         for one, source, facts, offer, tokens in zip(gathered, sources, identities, offers, lengths, strict=True)
     ]
-    wish = arithmetic.Wish(
-        combine=mixture.combine,
-        seed=mixture.seed,
-        held_out=mixture.held_out,
-        rows=mixture.rows,
-        tokens=mixture.tokens,
-        temperature=mixture.temperature,
-        oversample=mixture.oversample,
-        order=mixture.order,
-    )
+    wish = arithmetic.Wish.of(mixture)
     try:
         chosen = arithmetic.choose(takes[:num_sources], wish)
     except arithmetic.AmountError as error:
@@ -109,15 +100,9 @@ def _take(
     return arithmetic.Take(
         available=len(offer),
         places=one.usable()[0] if native else None,
-        fraction=source.fraction,
-        rows=source.rows,
-        tokens=source.tokens,
-        share=source.share,
-        repeat=source.repeat,
-        shuffle=source.shuffle,
-        held_out=source.held_out,
         identity=files.digest_of([identity.content(facts), source.split, source.config]),
         lengths=tokens[offer] if tokens is not None else None,
+        **amounts.wanted(source),
     )
 
 

@@ -78,7 +78,7 @@ class Clean:
     across: bool = True
     """Look for duplicates across sources, too: evaluation rows stay, then the earlier source's."""
     decontaminate: tuple[str, ...] = ()
-    """Benchmarks (`mt_bench`, `alpaca_eval`) and local files whose texts must not be trained on."""
+    """Benchmarks (`mt_bench`, `alpaca_eval`, `humaneval`) and local files (`FILE` or `FILE:COLUMN`) not to train on."""
     ngram: int = 13
     """Words in a row that a training row and a benchmark's text must share to count as contaminated."""
     min_turns: int | None = None

@@ -236,7 +236,6 @@ def test_our_files_open_as_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyP
     from align_cli.mix.build import build
     from align_cli.recipe.schema import Mixture, Source
 
-    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
     row = {"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}
     (tmp_path / "a.jsonl").write_text(f"{json.dumps(row)}\n" * 3)
 

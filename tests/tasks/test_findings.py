@@ -10,16 +10,6 @@ from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import prepare
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return tiny_model(tmp_path / "model")
-
-
 def turn(role: str, content: str) -> dict[str, Any]:
     return {"role": role, "content": content}
 

@@ -15,16 +15,6 @@ from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import KINDS, read_tokens, recipe, write_rows
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return tiny_model(tmp_path / "model")
-
-
 def chat(*turns: str) -> dict[str, Any]:
     roles = ("user", "assistant")
     return {"messages": [{"role": roles[i % 2], "content": turn} for i, turn in enumerate(turns)]}

@@ -16,16 +16,6 @@ from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import KINDS, read_tokens, recipe, write_rows
 
 
-@pytest.fixture(autouse=True)
-def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return tiny_model(tmp_path / "model")
-
-
 def measured(model: Path, **values: Any) -> Measure:
     made = recipe(**values)
     return measure(made, choose(made, model, say=lambda line: None))

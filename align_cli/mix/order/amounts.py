@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from align_cli.recipe.schema import Arrangement, Combine
+from align_cli.recipe.schema import Arrangement, Combine, Mixture, Source
 from align_cli.recipe.understood import instead_of_fraction
 
 if TYPE_CHECKING:
@@ -49,6 +49,17 @@ class Wish:
     temperature: float | None = None
     oversample: bool = False
     order: Arrangement = "shuffled"
+
+    @classmethod
+    def of(cls, mixture: Mixture) -> Wish:
+        """The mixture's own words."""
+        return cls(**{field.name: getattr(mixture, field.name) for field in fields(cls)})
+
+
+def wanted(source: Source) -> dict[str, Any]:
+    """A source's own words, as a Take has them."""
+    known = {field.name for field in fields(Take)}
+    return {field.name: getattr(source, field.name) for field in fields(Source) if field.name in known}
 
 
 class AmountError(Exception):
