@@ -232,7 +232,7 @@ def test_trl_takes_shares_of_the_mixture(tmp_path: Path, fractions: tuple[float 
     assert ours(choose(takes, Wish(combine="trl", seed=0)).train) == theirs(data)
 
 
-def test_our_files_open_as_a_dataset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_files_open_as_a_dataset(tmp_path: Path) -> None:
     from align_cli.mix.build import build
     from align_cli.recipe.schema import Mixture, Source
 
