@@ -90,8 +90,8 @@ def explanation(recipe: Recipe, task: Task, say: Say) -> dict[str, Any]:
 def _tokens(recipe: Recipe, task: Task, mixture: str, say: Say) -> tuple[dict[str, Any] | None, str]:
     from align_cli import files
     from align_cli.mix.store import explain
-    from align_cli.tasks import tokens
-    from align_cli.tasks.settings import choose
+    from align_cli.tasks.preparing import tokens
+    from align_cli.tasks.preparing.settings import choose
 
     if task.prepare is None:
         return None, f"this version does not prepare rows for {task.name}"

@@ -44,7 +44,7 @@ def rows(mixed: Mixed, numbers: Sequence[int], split: str) -> list[dict[str, Any
         if not 1 <= number <= total:
             what = "training rows" if split == "train" else "rows to evaluate on"
             raise UsageError(f"there is no row {number}: the mixture's {what} are 1 to {total}")
-    from align_cli.tasks.inspection import shown_rows
+    from align_cli.tasks.preparing.inspection import shown_rows
 
     shown = shown_rows(mixed.recipe, mixed.tokenizer, build, [number - 1 for number in numbers], split)
     return [
@@ -72,7 +72,7 @@ def left_out(build: Build, words: Sequence[str], most: int) -> dict[str, Any]:
         UsageError: there is no such step.
     """
     from align_cli.mix import clean
-    from align_cli.tasks.findings import place_in
+    from align_cli.tasks.preparing.findings import place_in
 
     step = _step(words, clean.STEPS)
     shown: list[dict[str, Any]] = []

@@ -115,7 +115,7 @@ def make(recipe: Recipe, task: Task, *, tokens: bool, engine: Engine | None, say
 
 def needs_tokenizer(recipe: Recipe) -> bool:
     """Whether rows must be measured to choose them: some amount is given in tokens."""
-    from align_cli.tasks.tokens import counts_tokens
+    from align_cli.tasks.preparing.tokens import counts_tokens
 
     return counts_tokens(recipe.mixture)
 
@@ -124,8 +124,8 @@ def measure(recipe: Recipe, tokenizer: Path | None, say: Say) -> Measure | None:
     """How the mixture counts tokens; None where no tokenizer is at hand."""
     if tokenizer is None:
         return None
-    from align_cli.tasks import measure as measures
-    from align_cli.tasks.settings import choose
+    from align_cli.tasks.preparing import measure as measures
+    from align_cli.tasks.preparing.settings import choose
 
     return measures.measure(recipe, choose(recipe, tokenizer, say=say))
 

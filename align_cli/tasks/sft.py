@@ -14,14 +14,14 @@ ROWS: tuple[RowKind, ...] = ("messages", "prompt_completion", "text")
 
 def prepare(recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
     """Rows as token ids and labels in the store, made without torch."""
-    from align_cli.tasks.tokens import prepare as prepare_tokens
+    from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
 
     return prepare_tokens(recipe, model, kinds=ROWS, say=say)
 
 
 def run(context: Context) -> Result:
     """Train in this process and leave model, metrics and checkpoints in the run directory."""
-    from align_cli.tasks.trl import train
+    from align_cli.tasks.training.run import train
 
     return train(context)
 

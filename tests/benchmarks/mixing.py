@@ -70,7 +70,7 @@ _READ = """
 import json, sys, time
 from pathlib import Path
 import pyarrow.compute
-from align_cli.tasks.streams import read_rows
+from align_cli.tasks.preparing.streams import read_rows
 start = time.perf_counter()
 def rows():
     for batch in read_rows(Path(sys.argv[1]), limit=None):

@@ -24,7 +24,7 @@ from align_cli.recipe.load import load
 from tests.benchmarks.preparing import digest
 task = registry.get(registry.TASKS, "sft")
 recipe = load(sys.argv[1:], task)
-import align_cli.tasks.tokens, pyarrow
+import align_cli.tasks.preparing.tokens, pyarrow
 start = time.perf_counter()
 prepared = task.prepare(recipe, Path(recipe.get("model_name_or_path")), say=lambda line: None)
 seconds = time.perf_counter() - start

@@ -45,7 +45,7 @@ def prepare(
     **values: Any,
 ) -> Prepared:
     """Prepare `rows` in file order for the model in the folder `model`."""
-    from align_cli.tasks.tokens import prepare as prepare_tokens
+    from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
 
     train = write_rows(folder / "train.jsonl", rows)
     # `combine: trl` keeps the order of the file.

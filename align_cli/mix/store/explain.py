@@ -63,7 +63,7 @@ def explain(inputs: Mapping[str, Any], labels: Sequence[str] | None = None) -> E
 
 
 def explain_tokens(inputs: Mapping[str, Any], *, digest: str) -> Explanation:
-    """The same for tokens: `inputs` is the document that `tasks.tokens` keeps as inputs.json beside them."""
+    """The same for tokens: `inputs` is the document that `tasks.preparing` keeps as inputs.json beside them."""
     parent = files.cache_root() / "tokens"
     listed = folders.listed(parent)
     for folder in listed:

@@ -36,7 +36,7 @@ __all__ = [
     "sweep",
 ]
 
-#: Kind -> folder of the cache. Their makers are `mix.build`, `tasks.tokens`, `models.locate` and `models.tokenizer`.
+#: Kind -> folder of the cache. Their makers are `mix.build`, `tasks.preparing`, `models.locate` and `models.tokenizer`.
 PARTS: Mapping[Kind, str] = {"mixture": "mixtures", "tokens": "tokens", "model": "models", "tokenizer": "tokenizers"}
 _NO_ENTRIES = ("digests",)  # models' memory of digests lies among the models
 _FULL = (errno.ENOSPC, errno.EDQUOT)

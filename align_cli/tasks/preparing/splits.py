@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from align_cli.errors import DataError, Problem
-from align_cli.tasks import faithful
-from align_cli.tasks.encoding import Encoded, encode
-from align_cli.tasks.findings import Findings, place_in
-from align_cli.tasks.packing import Packed, pack
-from align_cli.tasks.rendering import Renderer, Rendering
-from align_cli.tasks.scratch import Scratch
-from align_cli.tasks.settings import Chosen
-from align_cli.tasks.statistics import Statistics
-from align_cli.tasks.streams import RowBatch, TokenWriter, read_rows
+from align_cli.tasks.preparing import faithful
+from align_cli.tasks.preparing.encoding import Encoded, encode
+from align_cli.tasks.preparing.findings import Findings, place_in
+from align_cli.tasks.preparing.packing import Packed, pack
+from align_cli.tasks.preparing.rendering import Renderer, Rendering
+from align_cli.tasks.preparing.scratch import Scratch
+from align_cli.tasks.preparing.settings import Chosen
+from align_cli.tasks.preparing.statistics import Statistics
+from align_cli.tasks.preparing.streams import RowBatch, TokenWriter, read_rows
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from align_cli.models import byte_tokens
-from align_cli.tasks import byte_masks
-from align_cli.tasks.encoding import _mask_of_spans
+from align_cli.tasks.preparing import byte_masks
+from align_cli.tasks.preparing.encoding import _mask_of_spans
 
 _PIECES = ["a", "Hello", " ", "\n", "\n\n", "é", "😀", " the", "<|im_end|>", "\t", "  ", "世界", "23", "hello hello"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from align_cli.models.tokenizer import Tokenizer
-from align_cli.tasks.encoding import IGNORED, Encoded
+from align_cli.tasks.preparing.encoding import IGNORED, Encoded
 
 if TYPE_CHECKING:
     import numpy as np

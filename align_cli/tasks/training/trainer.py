@@ -12,8 +12,8 @@ from typing import Any
 
 from align_cli.errors import Interrupted, TrainingError
 from align_cli.runs import checkpoints
-from align_cli.tasks.interrupt import StopRequest
-from align_cli.tasks.sanity import LossWatch
+from align_cli.tasks.training.interrupt import StopRequest
+from align_cli.tasks.training.sanity import LossWatch
 
 _FULL_DISK = ("no space left", "disk quota", "errno 28", "file write failed", "writing file")
 

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from align_cli.models.tokenizer import Tokenizer, load
-from align_cli.tasks.encoding import Encoded
-from align_cli.tasks.statistics import Statistics, histogram, segments
+from align_cli.tasks.preparing.encoding import Encoded
+from align_cli.tasks.preparing.statistics import Statistics, histogram, segments
 from tests.models.tiny import tiny_model
 
 

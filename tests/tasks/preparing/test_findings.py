@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from align_cli.tasks.findings import place_in
+from align_cli.tasks.preparing.findings import place_in
 from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import prepare
 

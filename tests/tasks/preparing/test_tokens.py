@@ -14,8 +14,8 @@ from align_cli.errors import DataError, LaunchError, RecipeError
 from align_cli.files import digest_of
 from align_cli.models.tokenizer import load
 from align_cli.recipe.schema import Mixture, Source
-from align_cli.tasks import splits
-from align_cli.tasks.tokens import prepare as prepare_tokens
+from align_cli.tasks.preparing import splits
+from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
 from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import KINDS, prepare, read_tokens, recipe, write_rows
 

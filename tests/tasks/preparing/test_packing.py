@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from align_cli.tasks.packing import Packed, Strategy, pack
+from align_cli.tasks.preparing.packing import Packed, Strategy, pack
 
 LENGTHS = st.lists(st.integers(0, 50), max_size=60)
 

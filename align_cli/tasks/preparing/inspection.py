@@ -10,12 +10,12 @@ from typing import Any
 
 from align_cli.mix.build import Build
 from align_cli.recipe.schema import Recipe
-from align_cli.tasks.encoding import encode
-from align_cli.tasks.findings import place_in
-from align_cli.tasks.rendering import Renderer, Row, sides_of
-from align_cli.tasks.settings import Chosen, choose
-from align_cli.tasks.statistics import segments
-from align_cli.tasks.streams import columns_of, is_conversational, read_chosen
+from align_cli.tasks.preparing.encoding import encode
+from align_cli.tasks.preparing.findings import place_in
+from align_cli.tasks.preparing.rendering import Renderer, Row, sides_of
+from align_cli.tasks.preparing.settings import Chosen, choose
+from align_cli.tasks.preparing.statistics import segments
+from align_cli.tasks.preparing.streams import columns_of, is_conversational, read_chosen
 
 #: Text and whether it is in the loss; None: a heading of ours, or no loss is known.
 Segment = tuple[str, bool | None]

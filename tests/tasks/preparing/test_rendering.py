@@ -5,7 +5,7 @@ import pytest
 from align_cli.errors import RecipeError
 from align_cli.models import templates
 from align_cli.models.templates import Template
-from align_cli.tasks.rendering import Loss, Renderer
+from align_cli.tasks.preparing.rendering import Loss, Renderer
 from tests.models.tiny import CHATML
 
 CHAT = [

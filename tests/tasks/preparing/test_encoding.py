@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from align_cli.models.templates import Template, shipped
 from align_cli.models.tokenizer import Tokenizer, load
-from align_cli.tasks.encoding import Encoded, encode, stop_token
-from align_cli.tasks.rendering import Loss, Renderer, Rendering
+from align_cli.tasks.preparing.encoding import Encoded, encode, stop_token
+from align_cli.tasks.preparing.rendering import Loss, Renderer, Rendering
 from tests.models.tiny import CHATML, tiny_model
 
 ROWS = st.lists(st.lists(st.booleans(), max_size=12), max_size=12)

@@ -9,8 +9,8 @@ import pytest
 from align_cli.mix.build import Build, build
 from align_cli.models.tokenizer import load
 from align_cli.recipe.schema import Mixture, Source
-from align_cli.tasks.inspection import ShownRow, shown_rows
-from align_cli.tasks.tokens import prepare as prepare_tokens
+from align_cli.tasks.preparing.inspection import ShownRow, shown_rows
+from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
 from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import KINDS, read_tokens, recipe, write_rows
 

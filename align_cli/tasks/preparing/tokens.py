@@ -17,13 +17,13 @@ from align_cli.files import build_once, cache_root, digest_of, digest_of_file, r
 from align_cli.mix.build import Build, build
 from align_cli.models.tokenizer import Tokenizer
 from align_cli.recipe.schema import Mixture, Recipe
-from align_cli.tasks.findings import sentences
-from align_cli.tasks.measure import measure
-from align_cli.tasks.rendering import Renderer
-from align_cli.tasks.settings import Chosen, Settings, check, choose
-from align_cli.tasks.splits import Split, Work
-from align_cli.tasks.statistics import sample
-from align_cli.tasks.streams import columns_of, is_conversational
+from align_cli.tasks.preparing.findings import sentences
+from align_cli.tasks.preparing.measure import measure
+from align_cli.tasks.preparing.rendering import Renderer
+from align_cli.tasks.preparing.settings import Chosen, Settings, check, choose
+from align_cli.tasks.preparing.splits import Split, Work
+from align_cli.tasks.preparing.statistics import sample
+from align_cli.tasks.preparing.streams import columns_of, is_conversational
 from align_cli.tasks.task import Prepared, RowKind
 
 #: Raise when equal inputs give other tokens or another report.

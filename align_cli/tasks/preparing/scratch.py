@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from align_cli.tasks.encoding import Encoded
-from align_cli.tasks.packing import Packed
-from align_cli.tasks.streams import TokenWriter
+from align_cli.tasks.preparing.encoding import Encoded
+from align_cli.tasks.preparing.packing import Packed
+from align_cli.tasks.preparing.streams import TokenWriter
 
 if TYPE_CHECKING:
     import numpy as np

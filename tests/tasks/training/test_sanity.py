@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from align_cli.errors import TrainingError
-from align_cli.tasks import sanity
-from align_cli.tasks.trainer import saving_failed
+from align_cli.tasks.training import sanity
+from align_cli.tasks.training.trainer import saving_failed
 
 
 @pytest.mark.parametrize("loss", [math.nan, math.inf, -math.inf])

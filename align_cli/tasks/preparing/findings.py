@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from align_cli.tasks.streams import RowBatch
+from align_cli.tasks.preparing.streams import RowBatch
 
 #: Share of tokens in the loss below which it is said.
 _FEW = 0.1

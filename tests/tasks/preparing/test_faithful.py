@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from align_cli.tasks.faithful import missing
+from align_cli.tasks.preparing.faithful import missing
 
 
 def turn(role: str, content: str | None, **further: Any) -> dict[str, Any]:

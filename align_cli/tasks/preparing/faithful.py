@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
-from align_cli.tasks.rendering import Row
+from align_cli.tasks.preparing.rendering import Row
 
 #: What can be missing, or suspicious, in a row.
 Loss = Literal["empty system", "turn", "reasoning", "tool call", "tools"]

@@ -9,9 +9,9 @@ from align_cli.errors import RecipeError
 from align_cli.mix.layout.columns import COLUMNS
 from align_cli.mix.spools.arrow_rows import arrays
 from align_cli.recipe.schema import Mixture, Source
-from align_cli.tasks.measure import Measure, measure
-from align_cli.tasks.settings import choose
-from align_cli.tasks.tokens import prepare as prepare_tokens
+from align_cli.tasks.preparing.measure import Measure, measure
+from align_cli.tasks.preparing.settings import choose
+from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
 from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import KINDS, read_tokens, recipe, write_rows
 

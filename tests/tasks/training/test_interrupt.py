@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from align_cli.tasks.interrupt import listening
+from align_cli.tasks.training.interrupt import listening
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from align_cli.models.templates import Span, TemplateRefusal
 from align_cli.models.tokenizer import Tokenizer
-from align_cli.tasks import byte_masks
-from align_cli.tasks.rendering import Renderer, Rendering, sample_conversation
+from align_cli.tasks.preparing import byte_masks
+from align_cli.tasks.preparing.rendering import Renderer, Rendering, sample_conversation
 
 if TYPE_CHECKING:
     import numpy as np

@@ -10,10 +10,10 @@ from align_cli.errors import RecipeError
 from align_cli.files import digest_of
 from align_cli.mix.measure import Measure
 from align_cli.recipe.schema import Recipe
-from align_cli.tasks.encoding import encode
-from align_cli.tasks.rendering import Renderer, Row, sides_of
-from align_cli.tasks.settings import NO_TEMPLATE, Chosen
-from align_cli.tasks.streams import has_turns, pieces, rows_in
+from align_cli.tasks.preparing.encoding import encode
+from align_cli.tasks.preparing.rendering import Renderer, Row, sides_of
+from align_cli.tasks.preparing.settings import NO_TEMPLATE, Chosen
+from align_cli.tasks.preparing.streams import has_turns, pieces, rows_in
 
 if TYPE_CHECKING:
     import numpy as np

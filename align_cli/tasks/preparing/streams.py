@@ -13,8 +13,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from align_cli.tasks.encoding import IGNORED, Encoded
-from align_cli.tasks.rendering import Row, rows_of
+from align_cli.tasks.preparing.encoding import IGNORED, Encoded
+from align_cli.tasks.preparing.rendering import Row, rows_of
 
 if TYPE_CHECKING:
     import numpy as np

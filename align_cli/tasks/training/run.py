@@ -15,13 +15,13 @@ from align_cli.errors import DataError, Interrupted, TrainingError
 from align_cli.models import load
 from align_cli.runs import checkpoints
 from align_cli.runs.directory import OURS
-from align_cli.tasks import cpu, sanity, trackers
-from align_cli.tasks.arguments import trainer_config
-from align_cli.tasks.interrupt import listening
-from align_cli.tasks.progress import reporter_class
-from align_cli.tasks.settings import choose
+from align_cli.tasks.preparing.settings import choose
 from align_cli.tasks.task import Context, Result
-from align_cli.tasks.trainer import extended, saving_failed
+from align_cli.tasks.training import cpu, sanity, trackers
+from align_cli.tasks.training.arguments import trainer_config
+from align_cli.tasks.training.interrupt import listening
+from align_cli.tasks.training.progress import reporter_class
+from align_cli.tasks.training.trainer import extended, saving_failed
 
 
 def train(context: Context) -> Result:

@@ -1,0 +1,1 @@
+"""The work itself: TRL's trainers with whole checkpoints, exact resuming and lean steps."""
