@@ -1,16 +1,39 @@
-"""Continued pretraining: recipes are checked and planned; training is not part of this version."""
+"""Continued pretraining: a model learns from plain text, packed into sequences of one length."""
 
 from __future__ import annotations
 
-from align_cli.tasks.task import Task
+from collections.abc import Callable
+from pathlib import Path
+
+from align_cli.recipe.schema import Recipe
+from align_cli.tasks.task import Context, Prepared, Result, RowKind, Task
+
+ROWS: tuple[RowKind, ...] = ("text",)
+
+
+def prepare(recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
+    """Rows as token ids and labels in the store, made without torch."""
+    from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
+
+    return prepare_tokens(recipe, model, kinds=ROWS, say=say)
+
+
+def run(context: Context) -> Result:
+    """Train in this process and leave model, metrics and checkpoints in the run directory."""
+    from align_cli.tasks.training import sequences
+
+    return sequences.run(context)
+
 
 TASK = Task(
     name="cpt",
-    summary="Continued pretraining on plain text (checked and planned only)",
-    rows=("text",),
+    summary="Continued pretraining on plain text",
+    rows=ROWS,
     configs=(
         "trl.trainer.sft_config:SFTConfig",
         "trl.trainer.model_config:ModelConfig",
         "align_cli.recipe.schema:AlignFields",
     ),
+    prepare=prepare,
+    run=run,
 )

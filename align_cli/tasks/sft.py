@@ -21,9 +21,9 @@ def prepare(recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda 
 
 def run(context: Context) -> Result:
     """Train in this process and leave model, metrics and checkpoints in the run directory."""
-    from align_cli.tasks.training.run import train
+    from align_cli.tasks.training import sequences
 
-    return train(context)
+    return sequences.run(context)
 
 
 TASK = Task(

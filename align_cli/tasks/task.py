@@ -84,3 +84,5 @@ class Task:
     """The work itself, in each worker. None: this version checks and plans the task but does not train it."""
     check: Callable[[Recipe], Iterable[Problem]] = lambda recipe: ()
     """Rules across keys that only this task knows."""
+    values: Callable[[str], Mapping[str, str]] = lambda key: {}
+    """What the values of a key mean, a line each; shown by `align task show TASK KEY`."""
