@@ -6,6 +6,7 @@ TRL's trainers keep their losses and metrics. Only where their model is called, 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -103,6 +104,7 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
             model = load.model(named, recipe) if named is not None else None
             if model is not None:
                 self._adopt(model)
+            began = time.monotonic()
             digest = reference.digest_of_model(named or self.context.model)
             self.told["reference"] = {
                 "model": recipe.get("ref_model_name_or_path") or recipe.get("model_name_or_path"),
@@ -119,6 +121,7 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
                         setattr(self, f"{split}_dataset", with_reference)
             finally:
                 self.ref_model = None
+            self.told["reference"]["seconds"] = round(time.monotonic() - began, 3)
 
         def _arithmetic(self) -> dict[str, Any]:
             model = whole_model(self.model)
