@@ -59,7 +59,7 @@ def five_sources(scratch: Path, count: int) -> list[Path]:
 
 
 def preference_rows(scratch: Path, count: int) -> Path:
-    """A folder with `train.jsonl` of `count` pairs (`prompt`, `chosen`, `rejected`, all turns), real ones where at hand."""
+    """A folder with `train.jsonl` of `count` pairs (`prompt`, `chosen`, `rejected`), real ones where at hand."""
     return _written(scratch / f"pairs-{count}", itertools.islice(itertools.cycle(_pairs()), count))
 
 

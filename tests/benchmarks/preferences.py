@@ -1,4 +1,4 @@
-"""Preference tasks against TRL's own trainers: the same pairs, model and settings; equal losses, then speed and memory."""
+"""Preference tasks against TRL's trainers: the same pairs, model and settings; equal losses, then speed and memory."""
 
 from __future__ import annotations
 

@@ -34,6 +34,8 @@ Shape = Literal["sequences", "pairs", "judged", "scored"]
 _CODE = 3
 #: What one row of `train.arrow` is.
 _UNITS: dict[Shape, str] = {"sequences": "sequences", "pairs": "pairs", "judged": "answers", "scored": "pairs"}
+#: What the loss covers, where no mask says it.
+_LOSSES: dict[Shape, str] = {"pairs": "answers", "judged": "answers", "scored": "score"}
 #: Files of a tokenizer whose digests the document of inputs names.
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 
@@ -154,8 +156,9 @@ def _make(
         _demand_tokens(name, split, settings)
     if chosen.template and conversational:
         write_text(made / "chat_template.jinja", chosen.template.text)
-    report = _report(splits, chosen, renderer, sources, conversational=conversational)
-    report["stop_token"] = {"text": stop.text, "trained": stop.trained}
+    report = _report(splits, chosen, renderer, sources, conversational=conversational, shape=shape)
+    if shape != "scored":  # a score is given to a whole answer, and nothing is learnt of its tokens
+        report["stop_token"] = {"text": stop.text, "trained": stop.trained}
     report["notes"] = chosen.notes(stop, conversational=conversational)
     report["unit"] = _UNITS[shape]
     report["sample"] = {"segments": sample(made / "train.arrow", chosen.tokenizer)}
@@ -186,6 +189,7 @@ def _report(
     sources: Sequence[Mapping[str, Any]],
     *,
     conversational: bool,
+    shape: Shape,
 ) -> dict[str, Any]:
     """What was done, JSON-able; the mixture's own report, the sample and the sentences are added by the callers."""
     settings, train = chosen.settings, splits["train"]
@@ -203,7 +207,7 @@ def _report(
         **train.statistics.as_dict(),
         "per_source": per_source,
         "eval_dropped": splits["eval"].statistics.all_dropped() if "eval" in splits else {},
-        "loss": renderer.loss,
+        "loss": _LOSSES.get(shape, renderer.loss),
         "max_length": settings.max_length,
         "packing": _packing(train, settings),
         "template": template,
