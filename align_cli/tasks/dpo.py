@@ -5,14 +5,13 @@ Rafailov et al. 2023, arXiv:2305.18290, and the losses that followed; `losses.to
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from align_cli.errors import Problem
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks import losses
-from align_cli.tasks.task import Context, Prepared, Result, RowKind, Task
+from align_cli.tasks.task import Context, Result, RowKind, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -20,13 +19,6 @@ if TYPE_CHECKING:
 
 ROWS: tuple[RowKind, ...] = ("preference",)
 _PAIRED_KTO = "kto_pair"
-
-
-def prepare(recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
-    """Rows as token ids of prompt, chosen and rejected answer in the store, made without torch."""
-    from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
-
-    return prepare_tokens(recipe, model, kinds=ROWS, shape="pairs", say=say)
 
 
 def run(context: Context) -> Result:
@@ -159,7 +151,7 @@ TASK = Task(
         "align_cli.recipe.schema:AlignFields",
         "align_cli.recipe.schema:ReferenceFields",
     ),
-    prepare=prepare,
+    shape="pairs",
     run=run,
     check=check,
     values=losses.values_of("dpo"),

@@ -5,14 +5,13 @@ Ethayarajh et al. 2024, arXiv:2402.01306. Pairs are taken as two judged answers 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from align_cli.errors import Problem
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks import losses
-from align_cli.tasks.task import Context, Prepared, Result, RowKind, Task
+from align_cli.tasks.task import Context, Result, RowKind, Task
 
 if TYPE_CHECKING:
     import numpy as np
@@ -22,13 +21,6 @@ ROWS: tuple[RowKind, ...] = ("unpaired", "preference")
 #: Eq. 8 of the paper: the weight of good answers times their number, over the same of bad ones, is best in here.
 _BALANCE = (1.0, 4 / 3)
 _SLACK = 0.1  # a few answers more or less are not worth a warning
-
-
-def prepare(recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
-    """Rows as token ids of prompt and answer with a label in the store, made without torch."""
-    from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
-
-    return prepare_tokens(recipe, model, kinds=ROWS, shape="judged", say=say)
 
 
 def run(context: Context) -> Result:
@@ -138,7 +130,7 @@ TASK = Task(
         "align_cli.recipe.schema:AlignFields",
         "align_cli.recipe.schema:ReferenceFields",
     ),
-    prepare=prepare,
+    shape="judged",
     run=run,
     check=check,
     values=losses.values_of("kto"),

@@ -6,24 +6,16 @@ Hong, Lee, Thorne 2024, arXiv:2403.07691.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Problem
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks import losses
-from align_cli.tasks.task import Context, Prepared, Result, RowKind, Task
+from align_cli.tasks.task import Context, Result, RowKind, Task
 
 ROWS: tuple[RowKind, ...] = ("preference",)
-
-
-def prepare(recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
-    """Rows as token ids of prompt, chosen and rejected answer in the store, made without torch."""
-    from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
-
-    return prepare_tokens(recipe, model, kinds=ROWS, shape="pairs", say=say)
 
 
 def run(context: Context) -> Result:
@@ -134,7 +126,7 @@ TASK = Task(
         "trl.trainer.model_config:ModelConfig",
         "align_cli.recipe.schema:AlignFields",
     ),
-    prepare=prepare,
+    shape="pairs",
     run=run,
     check=check,
 )

@@ -5,24 +5,16 @@ The Bradley-Terry model of a comparison, as in Ouyang et al. 2022, arXiv:2203.02
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 from align_cli.errors import Problem
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks import losses
-from align_cli.tasks.task import Context, Prepared, Result, RowKind, Task
+from align_cli.tasks.task import Context, Result, RowKind, Task
 
 ROWS: tuple[RowKind, ...] = ("preference",)
 _TASK_TYPE = "SEQ_CLS"  # peft trains and saves the score's layer with adapters of this kind
-
-
-def prepare(recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
-    """Rows as token ids of both whole conversations in the store, made without torch."""
-    from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
-
-    return prepare_tokens(recipe, model, kinds=ROWS, shape="scored", say=say)
 
 
 def run(context: Context) -> Result:
@@ -80,7 +72,7 @@ TASK = Task(
         "trl.trainer.model_config:ModelConfig",
         "align_cli.recipe.schema:AlignFields",
     ),
-    prepare=prepare,
+    shape="scored",
     run=run,
     check=check,
 )

@@ -97,6 +97,7 @@ def work(task_name: str, path: Path, *, say: Callable[[str], None] = lambda line
     from align_cli.models.locate import locate
     from align_cli.recipe import load
     from align_cli.runs import directory
+    from align_cli.tasks.preparing.tokens import prepare_for
 
     task = registry.get(registry.TASKS, task_name)
     words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
@@ -104,7 +105,7 @@ def work(task_name: str, path: Path, *, say: Callable[[str], None] = lambda line
     run = directory.open_run(recipe)
     assert run.state != "finished"
     model = locate(recipe.get("model_name_or_path"))
-    prepared = task.prepare(recipe, model)
+    prepared = prepare_for(task, recipe, model)
     directory.seal(run, recipe, {}, prepared, model)
     worker.run(run.path, say=say)
     return run.path

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from align_cli.tasks.preparing.answers import Answers, Ragged, cut, encode_answers
+from align_cli.tasks.preparing.answering import Answering
+from align_cli.tasks.preparing.answers import Answers, Ragged, cut
 from align_cli.tasks.preparing.findings import Findings
 from align_cli.tasks.preparing.flow import Arrived, Flow
-from align_cli.tasks.preparing.rendering import AnswersRendering, Renderer, Row
+from align_cli.tasks.preparing.rendering import AnswersRendering
 from align_cli.tasks.preparing.settings import Chosen
 from align_cli.tasks.preparing.splits import Split
 from align_cli.tasks.preparing.statistics import Statistics
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 #: `scored`: chosen_ids and rejected_ids, each with its prompt, never cut.
 Form = Literal["pairs", "judged", "scored"]
 
-PAIR = ("chosen", "rejected")
 _COLUMNS: dict[Form, tuple[str, ...]] = {
     "pairs": ("prompt_ids", "chosen_ids", "rejected_ids"),
     "judged": ("prompt_ids", "completion_ids"),
@@ -38,18 +38,19 @@ class AnswerWork:
     """Everything that the splits share."""
 
     form: Form
-    chosen: Chosen
-    renderer: Renderer
-    conversational: bool
-    paired: bool
-    """Whether the rows hold a chosen and a rejected answer; else one, with a label."""
+    answering: Answering
     sources: Sequence[Mapping[str, Any]] = field(repr=False)
     """Those of the mixture's report."""
 
     @property
-    def sides(self) -> tuple[str, ...]:
-        """The columns of the rows that hold answers."""
-        return PAIR if self.paired else ("completion",)
+    def chosen(self) -> Chosen:
+        """What the recipe decides about tokens."""
+        return self.answering.chosen
+
+    @property
+    def paired(self) -> bool:
+        """Whether the rows hold a chosen and a rejected answer; else one, with a label."""
+        return self.answering.paired
 
     def split(self, rows: Path, target: Path, *, limit: int | None, evaluation: bool) -> Split:
         """Render, tokenise, part, cut and drop one split.
@@ -83,25 +84,13 @@ class AnswerWork:
 
     @property
     def _flow(self) -> Flow[AnswersRendering, Answers]:
-        chosen, sides = self.chosen, self.sides
-
-        def rendered(rows: Sequence[Row]) -> AnswersRendering:
-            return self.renderer.render_answers(rows, sides, separately=chosen.settings.render_separately)
-
-        def encoded(rendering: AnswersRendering) -> Answers:
-            add = chosen.adds_special_tokens(conversational=self.conversational)
-            return encode_answers(rendering, chosen.tokenizer, add_special_tokens=add, closing=chosen.closing)
-
-        def shown(row: Row, number: int, rendering: AnswersRendering) -> Iterator[tuple[Row, str]]:
-            for side, texts in zip(sides, rendering.wholes, strict=True):
-                yield {**row, "completion": row[side]}, texts[number]
-
+        answering = self.answering
         return Flow(
-            render=rendered,
-            encode=encoded,
-            shown=shown if self.conversational else None,
+            render=answering.render,
+            encode=answering.encode,
+            shown=answering.shown if answering.conversational else None,
             sources=self.sources,
-            skip_bad_rows=chosen.settings.skip_bad_rows,
+            skip_bad_rows=self.chosen.settings.skip_bad_rows,
             keeps_rows=not self.paired,
         )
 
@@ -120,7 +109,9 @@ class AnswerWork:
         for side in whole.sides:
             statistics.measure(prompts + side.lengths)
         if whole.parted.any():
-            findings.note("other prompt" if self.conversational else "merged prompt", batch.read, indices[whole.parted])
+            findings.note(
+                "other prompt" if self.answering.conversational else "merged prompt", batch.read, indices[whole.parted]
+            )
         stays = self._fitting(whole, batch.read, indices, sources, statistics, findings)
         whole, indices, sources = whole.select(stays), indices[stays], sources[stays]
         kept = whole if self.form == "scored" else cut(whole, self.chosen.limits)

@@ -216,14 +216,6 @@ def sample_conversation() -> list[dict[str, str]]:
     ]
 
 
-def sides_of(row: Row) -> list[tuple[str, Row]]:
-    """What a model is shown of a row, each part named: both answers of a preference; else the row, with no name."""
-    if "chosen" not in row:
-        return [("", row)]
-    shared = {key: value for key, value in row.items() if key not in ("chosen", "rejected")}
-    return [(side, {**shared, "completion": row[side]}) for side in ("chosen", "rejected")]
-
-
 def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[Row]:
     """Columns of equal length as rows."""
     names = list(columns)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from align_cli.errors import DataError, LaunchError
 from align_cli.files import build_once, cache_root, digest_of, digest_of_file, read_json, write_json, write_text
@@ -18,6 +18,7 @@ from align_cli.mix.build import Build, build
 from align_cli.models.tokenizer import Tokenizer
 from align_cli.recipe.schema import Mixture, Recipe
 from align_cli.tasks.preparing.answer_splits import AnswerWork
+from align_cli.tasks.preparing.answering import Answering
 from align_cli.tasks.preparing.findings import sentences
 from align_cli.tasks.preparing.measure import measure
 from align_cli.tasks.preparing.rendering import Renderer
@@ -25,10 +26,7 @@ from align_cli.tasks.preparing.settings import Chosen, Settings, check, choose
 from align_cli.tasks.preparing.splits import Split, Work
 from align_cli.tasks.preparing.statistics import sample
 from align_cli.tasks.preparing.streams import columns_of, is_conversational
-from align_cli.tasks.task import Prepared, RowKind
-
-#: What the trainer reads: sequences with labels, or answers in one of the forms of `answer_splits`.
-Shape = Literal["sequences", "pairs", "judged", "scored"]
+from align_cli.tasks.task import Prepared, RowKind, Shape, Task
 
 #: Raise when equal inputs give other tokens or another report.
 _CODE = 3
@@ -38,6 +36,16 @@ _UNITS: dict[Shape, str] = {"sequences": "sequences", "pairs": "pairs", "judged"
 _LOSSES: dict[Shape, str] = {"pairs": "answers", "judged": "answers", "scored": "score"}
 #: Files of a tokenizer whose digests the document of inputs names.
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+
+
+def prepare_for(task: Task, recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
+    """The recipe's rows as the task trains on them: by its own way of preparing, or as tokens in its shape.
+
+    Raises: as `prepare`.
+    """
+    if task.prepare is not None:
+        return task.prepare(recipe, model, say=say)
+    return prepare(recipe, model, kinds=task.rows, shape=task.shape, say=say)
 
 
 def prepare(
@@ -139,14 +147,8 @@ def _make(
     if shape == "sequences":
         work = Work(chosen=chosen, renderer=renderer, conversational=conversational, sources=sources)
     else:
-        work = AnswerWork(
-            form=shape,
-            chosen=chosen,
-            renderer=renderer,
-            conversational=conversational,
-            paired="chosen" in columns,
-            sources=sources,
-        )
+        answering = Answering.of(chosen, columns, conversational=conversational)
+        work = AnswerWork(form=shape, answering=answering, sources=sources)
     splits = {"train": work.split(train, made / "train.arrow", limit=settings.max_train_samples, evaluation=False)}
     if mixture.num_eval:
         splits["eval"] = work.split(
@@ -239,4 +241,4 @@ def _named(report: dict[str, Any], mixture: Build) -> dict[str, Any]:
     return {**report, "per_source": named, "warnings": sentences(report, sources)}
 
 
-__all__ = ["counts_tokens", "inputs", "prepare"]
+__all__ = ["counts_tokens", "inputs", "prepare", "prepare_for"]
