@@ -55,7 +55,8 @@ def _plugins(folder: Path) -> str:
     import align_cli
 
     root = str(Path(align_cli.__path__[0]).parent)
-    task = "Task(name='good', summary='A good one', rows=('text',), configs=('align_cli.recipe.schema:AlignFields',), run=print)"
+    fields = "configs=('align_cli.recipe.schema:AlignFields',)"
+    task = f"Task(name='good', summary='A good one', rows=('text',), {fields}, run=print)"
     (folder / "good_plugin.py").write_text(
         f"from align_cli.tasks.task import Task\nTASK = {task}\nODD = 1\n", encoding="utf-8"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.models.tiny import tiny_model
+from tests.models.tiny import tiny_llama
 
 RECIPE = """\
 mixture:
@@ -39,17 +40,7 @@ TrainTask = Callable[..., Path]
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One layer, one token per byte."""
-    import torch
-    from transformers import LlamaConfig, LlamaForCausalLM
-
-    folder = tiny_model(tmp_path_factory.mktemp("tiny"))
-    torch.manual_seed(0)
-    config = LlamaConfig(
-        vocab_size=259, hidden_size=16, intermediate_size=32, num_hidden_layers=1, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=258, pad_token_id=258, bos_token_id=256,
-    )  # fmt: skip
-    LlamaForCausalLM(config).save_pretrained(folder)
-    return folder
+    return tiny_llama(tmp_path_factory.mktemp("tiny"))
 
 
 @pytest.fixture
@@ -91,13 +82,24 @@ def train_task(workplace: Path) -> TrainTask:
     return run
 
 
-def work(task_name: str, path: Path, *, say: Callable[[str], None] = lambda line: None, **values: Any) -> Path:
-    """The road of `align train` from a recipe file to a finished run, in this process; the run directory."""
+def work(
+    task_name: str,
+    path: Path,
+    *,
+    say: Callable[[str], None] = lambda line: None,
+    stop_at: int | None = None,
+    **values: Any,
+) -> Path:
+    """The road of `align train` from a recipe file to a finished run, in this process; the run directory.
+
+    `stop_at`: Ctrl-C is pressed at that step.
+    """
     from align_cli import registry, worker
     from align_cli.models.locate import locate
     from align_cli.recipe import load
     from align_cli.runs import directory
     from align_cli.tasks.preparing.tokens import prepare_for
+    from align_cli.tasks.task import Progress
 
     task = registry.get(registry.TASKS, task_name)
     words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
@@ -107,7 +109,12 @@ def work(task_name: str, path: Path, *, say: Callable[[str], None] = lambda line
     model = locate(recipe.get("model_name_or_path"))
     prepared = prepare_for(task, recipe, model)
     directory.seal(run, recipe, {}, prepared, model)
-    worker.run(run.path, say=say)
+
+    def watch(moment: Progress) -> None:
+        if moment.step == stop_at and not moment.metrics:
+            signal.raise_signal(signal.SIGINT)
+
+    worker.run(run.path, on_progress=watch, say=say)
     return run.path
 
 

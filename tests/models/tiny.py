@@ -29,3 +29,18 @@ def tiny_model(folder: Path, *, template: str | None = CHATML, **config: Any) ->
     if template is not None:
         (folder / "chat_template.jinja").write_text(template)
     return folder
+
+
+def tiny_llama(folder: Path, *, layers: int = 1, seed: int = 0) -> Path:
+    """The same with the random weights of a Llama of one layer."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    tiny_model(folder)
+    torch.manual_seed(seed)
+    config = LlamaConfig(
+        vocab_size=259, hidden_size=16, intermediate_size=32, num_hidden_layers=layers, num_attention_heads=4,
+        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=258, pad_token_id=258, bos_token_id=256,
+    )  # fmt: skip
+    LlamaForCausalLM(config).save_pretrained(folder)
+    return folder
