@@ -147,6 +147,15 @@ def test_data_in_another_spelling_replace_the_data_below(here: Path, recipe: Wri
     assert loaded.mixture.combine == "native"
 
 
+def test_cleaning_alone_does_not_replace_the_data_below(here: Path, recipe: Write) -> None:
+    (here / "base.yaml").write_text("model_name_or_path: m\ndataset_mixer: {a/b: 1}\n")
+
+    loaded = recipe("extends: base.yaml\nmixture: {clean: {exact: true}}\n", least=False)
+
+    assert [source.path for source in loaded.mixture.sources] == ["a/b"]
+    assert loaded.mixture.clean.exact
+
+
 def test_a_circle_of_extends_is_named(here: Path, problem: One) -> None:
     (here / "a.yaml").write_text("extends: recipe.yaml\n")
 
