@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -191,6 +192,86 @@ def test_an_old_recipe_that_evaluates_on_nothing_goes_without(recipe: Write) -> 
 
     assert loaded.values["eval_strategy"] == "no"
     assert any(note.key == "eval_strategy" for note in loaded.notes)
+
+
+OF_SMOLLM3 = """\
+model_name_or_path: m
+dataset_mixture:
+  datasets:
+    - {id: a/b, config: SFT, split: with_reasoning, columns: [messages, chat_template_kwargs], weight: 0.02}
+    - {id: a/b, config: SFT, split: without, columns: [messages, chat_template_kwargs], weight: null}
+  test_split_size: 128
+assistant_only_loss: true
+average_tokens_across_devices: true
+ddp_timeout: 10000
+eos_token: <|im_end|>
+env: {SOME_VARIABLE: 1}
+eval_strategy: "no"
+hub_model_revision: v1
+ignore_bias_buffers: false
+lr_scheduler_kwargs: {min_lr_rate: 0.1}
+lr_scheduler_type: cosine_with_min_lr
+packing: true
+packing_strategy: ffd
+padding_free: false
+save_steps: 0.25
+wandb_project: p
+"""
+
+
+def test_the_newest_recipes_keep_every_key(recipe: Write) -> None:
+    loaded = recipe(OF_SMOLLM3, least=False)
+
+    assert loaded.profile == "handbook-2025"
+    assert {key: loaded.values[key] for key in ("eos_token", "ddp_timeout", "save_steps", "lr_scheduler_kwargs")} == {
+        "eos_token": "<|im_end|>",
+        "ddp_timeout": 10000,
+        "save_steps": 0.25,
+        "lr_scheduler_kwargs": {"min_lr_rate": 0.1},
+    }
+    assert [source.keep_columns for source in loaded.mixture.sources] == [("messages", "chat_template_kwargs")] * 2
+    assert [source.fraction for source in loaded.mixture.sources] == [0.02, None]
+    assert (loaded.values["packing_strategy"], loaded.mixture.held_out) == ("bfd", 128)
+    assert loaded.env == {"SOME_VARIABLE": "1", "WANDB_PROJECT": "p"}
+    assert {"hub_model_revision", "ignore_bias_buffers", "packing_strategy"} <= {note.key for note in loaded.notes}
+
+
+def test_a_run_resumes_or_not_as_the_recipe_or_the_command_line_says(recipe: Write, here: Path) -> None:
+    (here / "checkpoint-7").mkdir()
+    words = ("true", "false", "checkpoint-7")
+
+    said = [recipe(OLD, f"--resume_from_checkpoint={word}", least=False) for word in words]
+    written = [recipe(OLD + f"resume_from_checkpoint: {word}\n", least=False) for word in words]
+
+    for loaded in (said, written):
+        assert [one.values["resume_from_checkpoint"] for one in loaded] == [True, False, "checkpoint-7"]
+
+
+def test_overwriting_the_output_folder_is_accepted_and_changes_nothing(recipe: Write) -> None:
+    loaded = recipe(OLD + "overwrite_output_dir: true\n", least=False)
+
+    assert "resume_from_checkpoint" not in loaded.values
+    assert any("it never kept a run from resuming" in note.message for note in loaded.notes)
+
+
+@pytest.mark.parametrize(
+    ("text", "strategy", "note"),
+    [
+        ("dataset_splits: [train, test]\nevaluation_strategy: steps\n", "steps", False),
+        ("dataset_splits: [train]\nevaluation_strategy: steps\n", "no", True),
+        ("dataset_splits: [train]\ndo_eval: true\n", "no", True),
+        ("dataset_splits: [train, test]\nevaluation_strategy: 'no'\ndo_eval: true\n", "no", False),
+    ],
+)
+def test_evaluation_without_a_test_split_is_skipped_with_a_note(
+    recipe: Write, text: str, strategy: str, note: bool
+) -> None:
+    for name in ("sft", "dpo", "orpo", "cpt"):
+        loaded = recipe(MODEL + "dataset_mixer: {a/b: 1.0}\n" + text, name=name, least=False)
+
+        assert loaded.get("eval_strategy") == strategy
+        assert any("no rows to evaluate on" in one.message for one in loaded.notes) is note
+        assert bool(loaded.mixture.eval) is not note
 
 
 def test_trl_keeps_the_installed_defaults(recipe: Write) -> None:
