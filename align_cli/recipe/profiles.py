@@ -100,6 +100,7 @@ def apply(
             else:
                 behaviours[behaviour] = True
     _dataset_kwargs(name, values, behaviours, notes)
+    _alpha(name, values, restored, notes)
     _evaluation(name, values, mixture, restored, notes)
     return Restored(values=restored, behaviours=dict(sorted(behaviours.items())), clean=parts["clean"])
 
@@ -119,6 +120,15 @@ def _dataset_kwargs(profile: str, values: Mapping[str, Any], behaviours: dict[st
             behaviours[behaviour] = wanted
             said = f"dataset_kwargs.{word} is the behaviour {behaviour}: {str(wanted).lower()}"
         notes.append(Note("dataset_kwargs", said))
+
+
+def _alpha(name: str, values: Mapping[str, Any], restored: dict[str, Any], notes: list[Note]) -> None:
+    """Up to trl 0.19 the score of the alpha divergence was (1 - u^-a) / a; today it is (u^(a - 1) - 1) / (a - 1)."""
+    old = values.get("f_alpha_divergence_coef")
+    if name.startswith("handbook") and old is not None:
+        restored["f_alpha_divergence_coef"] = now = 1 - old
+        said = f"f_alpha_divergence_coef: {old:g} is {now:g} in today's formula, which counts it the other way round"
+        notes.append(Note("f_alpha_divergence_coef", said))
 
 
 def _evaluation(

@@ -99,9 +99,20 @@ def test_preferences_of_2025_have_the_defaults_of_their_trl(recipe: Write) -> No
     dpo, orpo = (recipe(NEW, name=name, least=False) for name in ("dpo", "orpo"))
 
     kept = ("max_prompt_length", "truncation_mode", "optim", "average_tokens_across_devices", "f_alpha_divergence_coef")
-    assert [dpo.values.get(key) for key in kept] == [512, "keep_end", "adamw_torch", False, 1.0]
+    assert [dpo.values.get(key) for key in kept] == [512, "keep_end", "adamw_torch", False, 0.0]
     assert [orpo.values.get(key) for key in kept[:1]] == [512]
     assert dpo.get("max_length") == orpo.get("max_length") == 1024
+
+
+def test_the_coefficient_of_the_alpha_divergence_is_translated(recipe: Write) -> None:
+    ratio, old = 1.7, 0.25
+
+    now = recipe(OLD + f"f_alpha_divergence_coef: {old}\n", name="dpo", least=False)
+
+    coefficient = now.values["f_alpha_divergence_coef"]
+    assert (1 - ratio**-old) / old == pytest.approx((ratio ** (coefficient - 1) - 1) / (coefficient - 1))
+    assert any("the other way round" in note.message for note in now.notes)
+    assert recipe(f"f_alpha_divergence_coef: {old}\n", name="dpo").values["f_alpha_divergence_coef"] == old
 
 
 @pytest.mark.parametrize(
