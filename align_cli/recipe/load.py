@@ -181,6 +181,8 @@ class _Loader:
             return Problem(
                 f"unknown block {key}", stack.where((key,)), "a recipe is flat: keys stand at the left margin"
             )
+        if not hint and key in Clean.__slots__:
+            hint = f"{key} belongs inside mixture: clean:"
         if not hint:
             for block in ("mixture", "launch"):
                 if key in blocks.block_keys(block):
