@@ -126,8 +126,9 @@ def profiles_page() -> str:
         if rows:
             parts.append(_table(("task", "kind", "name", "value"), rows))
     parts.append(
-        "A *default* is a key's value where the recipe is silent; a *behaviour* has no key.\n"
-        "`@named` means `runs/` and the recipe's name.\n"
+        "A *default* is a key's value where the recipe is silent; a *behaviour* has no key; "
+        "*clean* is a key of `mixture.clean`.\n"
+        "`@named` means `runs/` and the recipe's name, `@KEY` only where the recipe sets that key.\n"
     )
     return "\n".join(parts)
 

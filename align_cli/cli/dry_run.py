@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 from align_cli.launch.host import Host
@@ -69,8 +69,9 @@ def values(recipe: Recipe) -> dict[str, dict[str, Any]]:
 def expected_rows(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]:
     """Rows to train and evaluate on as far as counts alone tell: {train, eval, why}; `refused`: the amounts cannot be.
 
-    None where the data must be read to know: a Hub source, a condition, a token budget, cleaning. What the build will
-    choose is asked of the same arithmetic; bad rows are only found later.
+    None where the data must be read to know: a Hub source, a condition, a token budget, cleaning (but for HumanEval's
+    texts, which few rows hold). What the build will choose is asked of the same arithmetic; bad rows are only found
+    later.
     """
     try:
         train, evaluate, why = _counts(recipe.mixture, facts)
@@ -84,14 +85,15 @@ def expected_rows(recipe: Recipe, facts: Sequence[SourceFact]) -> dict[str, Any]
     if eval_limit is not None and evaluate is not None:
         evaluate = min(evaluate, eval_limit)
     if train is not None:
-        why = "before malformed rows and rows without trained tokens"
+        of_humaneval = ", rows of HumanEval" if recipe.mixture.clean.decontaminate_humaneval else ""
+        why = f"before malformed rows{of_humaneval} and rows without trained tokens"
     return {"train": train, "eval": evaluate, "why": why}
 
 
 def _counts(mixture: Mixture, facts: Sequence[SourceFact]) -> tuple[int | None, int | None, str]:
     """Training rows, evaluation rows, and why the former are not known."""
     num_sources = len(mixture.sources)
-    if understood.of_cleaning(mixture.clean):
+    if understood.of_cleaning(replace(mixture.clean, decontaminate_humaneval=False)):
         return None, None, "cleaning leaves rows out"
     wish = arithmetic.Wish.of(mixture)
     train = None if mixture.tokens is not None else _takes(mixture.sources, facts[:num_sources])

@@ -161,7 +161,7 @@ def _merge(
         if written in texts:
             texts[new] = texts[written]
     family = mixtures.family_of(layer.tree)
-    if family:
+    if family and not (family == "mixture" and mixtures.only_adds(layer.tree["mixture"])):
         for name, keys in mixtures.FAMILIES.items():
             if name != family and name not in layer.tree:
                 for key in keys:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,19 +65,25 @@ class _Loader:
 
         hidden = self._take_secrets(stack)
         chosen = self._profile(stack, profile)
-        mixture, launch = self._blocks(stack)
+        mixture, launch, said_of_cleaning = self._blocks(stack)
         values = self._values(stack)
         origins = {key: stack.origin((key,)) for key in values}
         self._origins_of_blocks(stack, mixture, launch, origins)
 
         said: list[Note] = []
         name = Path(split.recipe or "").stem
-        restored, behaviours = profiles.apply(chosen, self.task.name, values, mixture, said, name)
+        restored = profiles.apply(chosen, self.task.name, values, mixture, said, name)
         self.notes += [Note(note.key, note.message, stack.where((note.key,))) for note in said]
-        for key, value in restored.items():
+        from_profile = Origin("profile", f"profile {chosen}")
+        for key, value in restored.values.items():
             if key in self.fields:
                 values[key] = value
-                origins[key] = Origin("profile", f"profile {chosen}")
+                origins[key] = from_profile
+        cleaning = {word: value for word, value in restored.clean.items() if word not in said_of_cleaning}
+        if cleaning and mixture.sources:
+            mixture = replace(mixture, clean=replace(mixture.clean, **cleaning))
+            origins.update({f"mixture.clean.{word}": from_profile for word in cleaning})
+            self.notes += [Note(f"mixture.clean.{word}", profiles.NOTES_OF_CLEANING[word]) for word in cleaning]
         recipe = Recipe(
             task=self.task.name,
             path=split.recipe or "",
@@ -87,7 +94,7 @@ class _Loader:
             mixture=mixture,
             launch=launch,
             profile=chosen,
-            behaviours=behaviours,
+            behaviours=restored.behaviours,
             env=stack.env,
             origins={key: _scrubbed(origin, hidden) for key, origin in origins.items()},
             notes=(),
@@ -122,7 +129,8 @@ class _Loader:
             return str(asked or named)
         return profiles.infer(stack.tree, stack.old)
 
-    def _blocks(self, stack: Stack) -> tuple[Mixture, Launch]:
+    def _blocks(self, stack: Stack) -> tuple[Mixture, Launch, frozenset[str]]:
+        """The blocks, and the words of `mixture.clean` that somebody has decided."""
         data = mixtures.translate(stack.tree, self.task.name, stack.where)
         self.problems += data.problems
         if data.problems:
@@ -141,7 +149,9 @@ class _Loader:
             mixture = paths.of_sources(mixture, stack.folder)
         launch, found = blocks.launch(stack.tree.get("launch"), stack.where, self.fields)
         self.problems += found
-        return mixture, launch
+        clean = tree.get("clean") if isinstance(tree, dict) else None
+        said = [word for word, value in clean.items() if value is not None] if isinstance(clean, dict) else []
+        return mixture, launch, frozenset(map(str, said))
 
     def _values(self, stack: Stack) -> dict[str, Any]:
         values: dict[str, Any] = {}
@@ -171,6 +181,8 @@ class _Loader:
             return Problem(
                 f"unknown block {key}", stack.where((key,)), "a recipe is flat: keys stand at the left margin"
             )
+        if not hint and key in Clean.__slots__:
+            hint = f"{key} belongs inside mixture: clean:"
         if not hint:
             for block in ("mixture", "launch"):
                 if key in blocks.block_keys(block):
@@ -311,8 +323,6 @@ def _scrubbed(origin: Origin, hidden: tuple[str, ...]) -> Origin:
 
 
 def _with_notes(recipe: Recipe, notes: list[Note], hidden: tuple[str, ...]) -> Recipe:
-    from dataclasses import replace
-
     unique = dict.fromkeys(
         Note(note.key, secrets.scrub(note.message, hidden), secrets.scrub(note.where, hidden)) for note in notes
     )

@@ -65,7 +65,7 @@ def _edit(editor: _Editor, original: dict[str, Any], layer: renames.Layer, famil
         if entry is None:
             continue  # it came in through a merge key; the anchor's place is rewritten instead
         became = [new for new, written in written_now.items() if written == (key,)]
-        if family in _OLD_DATA and key in (*mixtures.FAMILIES[family], "datasets_mixer"):
+        if family in _OLD_DATA and key in (*mixtures.FAMILIES[family], "datasets_mixer", "mixture"):
             head = key in (family, "datasets_mixer")
             editor.replace(entry, _mixture_lines(mixture) if head else [])
         elif key in layer.tree:

@@ -33,14 +33,25 @@ DATA_KEYS = frozenset(key for keys in FAMILIES.values() for key in keys)
 
 def family_of(tree: Mapping[str, Any]) -> str:
     """Which spelling a recipe uses; empty when it names no data."""
-    return next((name for name in FAMILIES if tree.get(name) not in (None, [], {})), "")
+    given = [name for name in FAMILIES if tree.get(name) not in (None, [], {})]
+    if given[:1] == ["mixture"] and len(given) > 1 and only_adds(tree["mixture"]):
+        del given[0]
+    return given[0] if given else ""
+
+
+def only_adds(mixture: Any) -> bool:
+    """Whether a `mixture:` block says nothing of where rows come from, so that it may stand beside another spelling."""
+    return isinstance(mixture, Mapping) and not {"sources", "eval"} & set(mixture)
 
 
 def translate(tree: Mapping[str, Any], task: str, where: Callable[[Key], str]) -> Data:
     """The data of a recipe, as a tree for the `mixture:` block; `tree` is not changed."""
     family = family_of(tree)
     data = Data()
+    added = tree.get("mixture") if family != "mixture" and only_adds(tree.get("mixture")) else None
     others = [name for name in FAMILIES if name != family and tree.get(name) not in (None, [], {})]
+    if added:
+        others.remove("mixture")
     for other in others:
         if other == "dataset_name" and family in {"dataset_mixture", "datasets"}:
             data.notes.append(((other,), f"dataset_name is ignored: {family} says what the data are"))
@@ -51,8 +62,9 @@ def translate(tree: Mapping[str, Any], task: str, where: Callable[[Key], str]) -
         data.tree = tree["mixture"]
     elif family:
         Translator(tree, task, where, data).run(family)
+        data.tree.update(added or {})
     for name, keys in FAMILIES.items():
-        if name != family and name not in others:
+        if name != family and name not in others and not (added and name == "mixture"):
             for key in keys:
                 if tree.get(key) is not None and key not in FAMILIES.get(family, ()):
                     data.notes.append(((key,), f"{key} is ignored: it belongs to {name}, which is not given"))

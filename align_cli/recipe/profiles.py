@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,16 @@ _BY_DATA = {
 #: Words that only the Handbook's parser of 2023 and 2024 knew.
 _WORDS_OF_2023 = frozenset({"use_flash_attention_2", "preprocessing_num_workers", "text_column"})
 
+#: Profiles whose trl knew one key of `dataset_kwargs` only, `skip_prepare_dataset`.
+_KWARGS_UNREAD = frozenset({"handbook-2025", "trl"})
 #: Words that the Handbook's recipes kept in 2025, when trl read them.
 _WORDS_OF_2025 = frozenset({"hub_model_revision", "preprocessing_num_workers"})
+
+#: Word of `mixture.clean` -> what is said where a profile sets it.
+NOTES_OF_CLEANING = {
+    "decontaminate_humaneval": "rows that hold a text of HumanEval are left out, as the Handbook did it; "
+    "mixture.clean.decontaminate_humaneval: false keeps them"
+}
 
 
 def names() -> list[str]:
@@ -51,6 +60,18 @@ def infer(tree: Mapping[str, Any], old: Collection[str]) -> str:
     return "handbook-2023" if _WORDS_OF_2023 & set(old) else "align"
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Restored:
+    """What a profile brings back."""
+
+    values: dict[str, Any]
+    """Keys where the recipe is silent, or says null."""
+    behaviours: dict[str, Any]
+    """What has no key."""
+    clean: dict[str, Any]
+    """Words of `mixture.clean`, for a recipe that says nothing of them."""
+
+
 def apply(
     name: str,
     task: str,
@@ -58,52 +79,56 @@ def apply(
     mixture: Mixture,
     notes: list[Note],
     stem: str,
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Values to restore where the recipe is silent, and behaviours that have no key.
+) -> Restored:
+    """What the profile restores for a recipe with these values; adds to `notes`.
 
-    Adds to `notes`. `stem` is the recipe file's name without its extension; a run folder may be named after it.
+    `stem` is the recipe file's name without its extension; a run folder may be named after it.
     """
     document = _read(name)
-    restored: dict[str, Any] = {}
-    behaviours: dict[str, Any] = {}
-    for part in ("all", task):
-        section = document.get(part, {})
-        restored.update(section.get("defaults", {}))
-        behaviours.update(section.get("behaviours", {}))
-    restored = {key: value for key, value in restored.items() if key not in values}
+    parts: dict[str, dict[str, Any]] = {"defaults": {}, "behaviours": {}, "clean": {}}
+    for scope in ("all", task):
+        for part, found in parts.items():
+            found.update(document.get(scope, {}).get(part, {}))
+    restored = {key: value for key, value in parts["defaults"].items() if values.get(key) is None}
+    behaviours = parts["behaviours"]
     if restored.get("output_dir") == "@named":
         restored["output_dir"] = f"runs/{task}-{stem}" if stem else f"runs/{task}"
-    if behaviours.get("chatml_special_tokens") == "@template":
-        behaviours["chatml_special_tokens"] = _asks_for_chatml(task, values)
-    _dataset_kwargs(values, behaviours, notes)
+    for behaviour, value in list(behaviours.items()):
+        if isinstance(value, str) and value.startswith("@"):  # @KEY: where the recipe itself sets that key
+            if values.get(value[1:]) is None:
+                del behaviours[behaviour]
+            else:
+                behaviours[behaviour] = True
+    _dataset_kwargs(name, values, behaviours, notes)
+    _alpha(name, values, restored, notes)
     _evaluation(name, values, mixture, restored, notes)
-    if behaviours.get("decontaminate_humaneval"):
-        said = "the Handbook removed rows that contain HumanEval problems; this version does not do it yet"
-        notes.append(Note("decontaminate_humaneval", said))
-    if not behaviours.get("chatml_special_tokens", True):
-        del behaviours["chatml_special_tokens"]
-    return restored, dict(sorted(behaviours.items()))
+    return Restored(values=restored, behaviours=dict(sorted(behaviours.items())), clean=parts["clean"])
 
 
-def _asks_for_chatml(task: str, values: Mapping[str, Any]) -> bool:
-    """The Handbook's rule: a ChatML template brings its special tokens, except (in SFT) for a ready tokenizer."""
-    if "<|im_start|>" not in str(values.get("chat_template") or ""):
-        return False
-    named = f"{values.get('model_name_or_path')} {values.get('tokenizer_name_or_path')}"
-    return not (task == "sft" and "gemma-tokenizer-chatml" in named)
-
-
-def _dataset_kwargs(values: Mapping[str, Any], behaviours: dict[str, Any], notes: list[Note]) -> None:
+def _dataset_kwargs(profile: str, values: Mapping[str, Any], behaviours: dict[str, Any], notes: list[Note]) -> None:
     """Two keys of `dataset_kwargs` that trl does not read any more steer the tokenisation here."""
     kwargs = values.get("dataset_kwargs")
     if not isinstance(kwargs, dict):
         return
     for word, behaviour in (("add_special_tokens", "add_special_tokens"), ("append_concat_token", "append_eos")):
-        if word in kwargs:
-            wanted = bool(kwargs.pop(word))
+        if word not in kwargs:
+            continue
+        wanted = bool(kwargs.pop(word))
+        if profile in _KWARGS_UNREAD:
+            said = f"dataset_kwargs.{word} is ignored: the trl of the profile {profile} did not read it"
+        else:
             behaviours[behaviour] = wanted
             said = f"dataset_kwargs.{word} is the behaviour {behaviour}: {str(wanted).lower()}"
-            notes.append(Note("dataset_kwargs", said))
+        notes.append(Note("dataset_kwargs", said))
+
+
+def _alpha(name: str, values: Mapping[str, Any], restored: dict[str, Any], notes: list[Note]) -> None:
+    """Up to trl 0.19 the score of the alpha divergence was (1 - u^-a) / a; today it is (u^(a - 1) - 1) / (a - 1)."""
+    old = values.get("f_alpha_divergence_coef")
+    if name.startswith("handbook") and old is not None:
+        restored["f_alpha_divergence_coef"] = now = 1 - old
+        said = f"f_alpha_divergence_coef: {old:g} is {now:g} in today's formula, which counts it the other way round"
+        notes.append(Note("f_alpha_divergence_coef", said))
 
 
 def _evaluation(

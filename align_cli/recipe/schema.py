@@ -81,6 +81,8 @@ class Clean:
     """Benchmarks (`mt_bench`, `alpaca_eval`, `humaneval`) and local files (`FILE` or `FILE:COLUMN`) not to train on."""
     ngram: int = 13
     """Words in a row that a training row and a benchmark's text must share to count as contaminated."""
+    decontaminate_humaneval: bool = False
+    """Leave out rows that hold a docstring or solution of HumanEval word for word, as the Handbook did."""
     min_turns: int | None = None
     """Fewest turns of a conversation, system turns not counted."""
     max_turns: int | None = None

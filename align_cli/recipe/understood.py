@@ -64,6 +64,8 @@ def of_cleaning(clean: Clean) -> list[str]:
         said.append(f"near duplicates{where} (similarity {clean.near:g} or more)")
     if clean.decontaminate:
         said.append(f"rows found in {', '.join(clean.decontaminate)} ({clean.ngram} words in a row)")
+    if clean.decontaminate_humaneval:
+        said.append("rows that hold a docstring or solution of HumanEval word for word")
     for what in ("turns", "characters"):
         low, high = getattr(clean, f"min_{what}"), getattr(clean, f"max_{what}")
         if low is not None or high is not None:

@@ -75,6 +75,17 @@ def test_an_amount_that_is_not_there_is_said() -> None:
     assert "the sources have 150" in found["why"]
 
 
+def test_texts_of_humaneval_are_too_few_to_make_a_count_unknown() -> None:
+    mixture = Mixture(sources=(A,), clean=Clean(decontaminate_humaneval=True))
+
+    found = expected_rows(recipe(mixture), facts(100))
+
+    assert (found["train"], found["why"]) == (
+        100,
+        "before malformed rows, rows of HumanEval and rows without trained tokens",
+    )
+
+
 def test_max_train_samples_cuts_the_count() -> None:
     assert expected_rows(recipe(Mixture(sources=(A,)), max_train_samples=7), facts(100))["train"] == 7
 
@@ -85,7 +96,7 @@ def test_the_page_shows_what_was_understood() -> None:
 
     mixture = Mixture(
         sources=(replace(A, share=0.25, where="x > 1"), replace(B, share=0.75)), order="interleaved",
-        clean=Clean(exact=True),
+        clean=Clean(exact=True, decontaminate_humaneval=True),
     )  # fmt: skip
     stream = io.StringIO()
 
@@ -95,6 +106,7 @@ def test_the_page_shows_what_was_understood() -> None:
     assert "share 25 % where x > 1" in text
     assert "interleaved" in text
     assert "left out: exact duplicates" in text
+    assert "left out: rows that hold a docstring or solution of HumanEval word for word" in text
 
 
 def test_a_resolved_recipe_holds_the_cleaning_with_its_places() -> None:

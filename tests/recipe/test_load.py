@@ -72,6 +72,7 @@ def test_all_problems_are_reported_at_once_in_the_file_s_order(problems: Problem
         ("learning_rat: 1", "did you mean learning_rate?"),
         ("held_out: 1", "mixture.held_out"),
         ("fraction: 1", "belongs inside mixture:"),
+        ("decontaminate_humaneval: false", "belongs inside mixture: clean:"),
         ("beta: 1", "a key of dpo, kto and orpo, not of sft"),
         ("training: {learning_rate: 1}", "flat"),
         ("zzz: 1", "align task show sft"),
@@ -145,6 +146,15 @@ def test_data_in_another_spelling_replace_the_data_below(here: Path, recipe: Wri
 
     assert [source.path for source in loaded.mixture.sources] == ["some/data"]
     assert loaded.mixture.combine == "native"
+
+
+def test_cleaning_alone_does_not_replace_the_data_below(here: Path, recipe: Write) -> None:
+    (here / "base.yaml").write_text("model_name_or_path: m\ndataset_mixer: {a/b: 1}\n")
+
+    loaded = recipe("extends: base.yaml\nmixture: {clean: {exact: true}}\n", least=False)
+
+    assert [source.path for source in loaded.mixture.sources] == ["a/b"]
+    assert loaded.mixture.clean.exact
 
 
 def test_a_circle_of_extends_is_named(here: Path, problem: One) -> None:

@@ -106,6 +106,7 @@ CASES = [
         "sft",
         "model_name_or_path: m\ndataset_mixture:\n  datasets:\n  - {id: a, weight: null}\n  - id: 'b: c'\n  seed: 9\n",
     ),
+    ("sft", "model_name_or_path: m\nmixture:\n  clean: {decontaminate_humaneval: false}\ndataset_mixer: {a: 1}\n"),
     ("sft", "model_name_or_path: m\ndatasets: [a]\ntest_split_size: 0.1\nno_cuda: true\n"),
     ("sft", "model_name_or_path: m\nmixture: a\nuse_flash_attention_2: false\nwarmup_ratio: 0.2\nwarmup_steps: 3\n"),
     ("sft", "env:\n  A: 1\nmodel_name_or_path: m\nmixture: a\nlogging_dir: logs\ngroup_by_length: true\n"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -188,6 +189,31 @@ def test_dataset_name_beside_a_mixture_is_ignored_with_a_note(data: Write) -> No
 
     assert [source.path for source in loaded.mixture.sources] == ["c"]
     assert any("dataset_name is ignored" in note.message for note in loaded.notes)
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        "dataset_mixer: {a/b: 0.5}\n",
+        "dataset_mixture: {datasets: [{id: a/b}]}\n",
+        "datasets: [a/b]\n",
+        "dataset_name: a/b\n",
+    ],
+)
+def test_our_block_may_add_cleaning_to_data_in_another_spelling(data: Write, spelling: str) -> None:
+    text = spelling + "mixture:\n  clean: {exact: true}\n  on_bad_rows: skip\n"
+
+    loaded, plain = data(text), data(spelling)
+
+    assert loaded.mixture.clean == replace(plain.mixture.clean, exact=True)
+    assert loaded.mixture.on_bad_rows == "skip"
+    assert (loaded.mixture.sources, loaded.profile) == (plain.mixture.sources, plain.profile)
+    assert str(loaded.origins["mixture.clean.exact"]) == "recipe.yaml:4"
+    assert not any("ignored" in note.message for note in loaded.notes)
+
+
+def test_cleaning_alone_is_no_data(wrong: One) -> None:
+    assert "no rows to train on" in wrong("mixture: {clean: {exact: true}}\n").message
 
 
 def test_two_spellings_of_the_data_are_a_problem(problems: Problems) -> None:

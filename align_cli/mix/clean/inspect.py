@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from align_cli.mix.clean import contamination, language, shingles, texts
+from align_cli.mix.clean import contamination, humaneval, language, shingles, texts
 from align_cli.mix.clean.plan import Plan
 
 if TYPE_CHECKING:
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Why a row may be left out. The code of a step is its place here plus 1; 0 means that the row is kept.
-STEPS = ("turns", "characters", "language", "contaminated", "exact duplicate", "near duplicate")
+STEPS = ("turns", "characters", "language", "contaminated", "humaneval", "exact duplicate", "near duplicate")
 _LOOKED_AT = 200  # characters of each turn that count for the language
 
 
@@ -37,6 +37,7 @@ class Inspector:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._finder = contamination.Finder(plan.references) if plan.references else None
+        self._humaneval = humaneval.Finder() if plan.clean.decontaminate_humaneval else None
 
     def inspect(self, batch: pa.RecordBatch) -> Verdicts:
         """The verdicts on a batch of the plan's shape."""
@@ -53,6 +54,8 @@ class Inspector:
             self._tell_languages(batch, verdicts)
         if self._finder:
             self._decontaminate(batch, verdicts, self._finder)
+        if self._humaneval:
+            self._look_for_humaneval(batch, verdicts, self._humaneval)
         if clean.exact:
             verdicts.hashes = shingles.row_hashes(batch, shape)
         if clean.near:
@@ -82,15 +85,16 @@ class Inspector:
                 _leave_out(verdicts, row, "language", f'reads as "{found_language}"')
 
     def _decontaminate(self, batch: pa.RecordBatch, verdicts: Verdicts, finder: contamination.Finder) -> None:
-        import numpy as np
-
         for column in texts.columns_of(self._plan.shape):
             found = texts.pieces(batch, column)
-            shared = finder.find(found.values)
-            for place in sorted(shared):
-                row = int(np.searchsorted(found.starts, place, side="right")) - 1
-                if verdicts.step[row] == 0:
-                    _leave_out(verdicts, row, "contaminated", shared[place])
+            _leave_out_pieces(verdicts, found, "contaminated", finder.find(found.values))
+
+    def _look_for_humaneval(self, batch: pa.RecordBatch, verdicts: Verdicts, finder: humaneval.Finder) -> None:
+        shape = self._plan.shape
+        # Of a preference the Handbook looked at the chosen answer only.
+        for column in ["chosen"] if shape.startswith("preference") else texts.columns_of(shape):
+            found = texts.pieces(batch, column)
+            _leave_out_pieces(verdicts, found, "humaneval", finder.find(found.values))
 
 
 def _limit(verdicts: Verdicts, step: str, counts: Any, least: int | None, most: int | None) -> None:
@@ -106,6 +110,16 @@ def _limit(verdicts: Verdicts, step: str, counts: Any, least: int | None, most: 
         unit = step if count != 1 else step.removesuffix("s")
         bound = f"at least {least:,}" if least is not None and count < least else f"at most {most:,}"
         _leave_out(verdicts, row, step, f"{count:,} {unit}, {bound} asked for")
+
+
+def _leave_out_pieces(verdicts: Verdicts, pieces: texts.Pieces, step: str, found: dict[int, str]) -> None:
+    """Leave out the rows of the pieces that were found, for the first reason each."""
+    import numpy as np
+
+    for place in sorted(found):
+        row = int(np.searchsorted(pieces.starts, place, side="right")) - 1
+        if verdicts.step[row] == 0:
+            _leave_out(verdicts, row, step, found[place])
 
 
 def _leave_out(verdicts: Verdicts, row: int, step: str, why: str) -> None:

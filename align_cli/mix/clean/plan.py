@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import DataError, Problem
-from align_cli.mix.clean import benchmarks, contamination, language, shingles
+from align_cli.mix.clean import benchmarks, contamination, humaneval, language, shingles
 from align_cli.recipe.schema import Clean
 
 
@@ -40,8 +40,11 @@ def plan(clean: Clean, shape: str, folder: Path, say: Callable[[str], None]) -> 
         found = contamination.prepare(benchmarks.texts(clean.decontaminate), clean.ngram)
         short = f" ({found.num_ignored} others are too short)" if found.num_ignored else ""
         say(f"looking for {len(found.names):,} texts of {', '.join(clean.decontaminate)}{short}")
+    if clean.decontaminate_humaneval:
+        say("looking for docstrings and solutions of HumanEval, word for word")
     limits = (clean.min_turns, clean.max_turns, clean.min_characters, clean.max_characters)
-    if not (any(limit is not None for limit in limits) or clean.languages or found or clean.exact or clean.near):
+    whole = clean.exact or clean.near or clean.decontaminate_humaneval
+    if not (any(limit is not None for limit in limits) or clean.languages or found or whole):
         return None
     return Plan(clean, shape, found)
 
@@ -55,6 +58,8 @@ def identities(clean: Clean) -> dict[str, Any]:
     found: dict[str, Any] = {}
     if clean.decontaminate:
         found["references"] = benchmarks.digests(clean.decontaminate)
+    if clean.decontaminate_humaneval:
+        found["humaneval"] = humaneval.identity()
     if clean.languages:
         found["language"] = language.identity()
     if clean.near:

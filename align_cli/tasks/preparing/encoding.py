@@ -30,6 +30,8 @@ class Encoded:
     """(rows,) int64"""
     merged: np.ndarray | None = None
     """(rows,) bool: prompts whose own tokens are not the first tokens of the row; only as `encode` made it."""
+    characters: np.ndarray | None = None
+    """(rows,) int64: the length of each row's text; as `encode` made it, and of what was selected from that."""
 
     @property
     def starts(self) -> np.ndarray:
@@ -52,7 +54,8 @@ class Encoded:
         if rows.all():
             return self
         tokens: np.ndarray = np.repeat(rows, self.lengths)
-        return Encoded(self.ids[tokens], self.trained[tokens], self.lengths[rows])
+        characters = None if self.characters is None else self.characters[rows]
+        return Encoded(self.ids[tokens], self.trained[tokens], self.lengths[rows], characters=characters)
 
     def truncated(self, max_length: int, *, keep_end: bool) -> Encoded:
         """Every row cut to `max_length` tokens, keeping its start or its end."""
@@ -99,7 +102,8 @@ def encode(rendering: Rendering, tokenizer: Tokenizer, *, add_special_tokens: bo
             merged[index] = shared < len(alone)
             trained[start : start + shared] = False
             start += len(row)
-    encoded = Encoded(ids, trained, lengths, merged)
+    characters = np.fromiter(map(len, rendering.texts), np.int64, len(rows))
+    encoded = Encoded(ids, trained, lengths, merged, characters)
     return encoded if append is None else _appended(encoded, append)
 
 
@@ -172,4 +176,5 @@ def _appended(encoded: Encoded, token: int) -> Encoded:
         np.insert(encoded.trained, ends, True),
         encoded.lengths + 1,
         encoded.merged,
+        encoded.characters,
     )

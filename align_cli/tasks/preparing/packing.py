@@ -39,14 +39,22 @@ class Packed:
         return float(self.lengths.sum()) / (len(self) * max_length) if len(self) else 0.0
 
 
-def pack(lengths: np.ndarray, max_length: int, strategy: Strategy, *, drop_remainder: bool = False) -> Packed:
+def pack(
+    lengths: np.ndarray,
+    max_length: int,
+    strategy: Strategy,
+    *,
+    drop_remainder: bool = False,
+    begins: np.ndarray | None = None,
+) -> Packed:
     """Sequences of at most `max_length` tokens out of rows of the given lengths (int64, in order).
 
     `bfd` cuts longer rows off, `bfd_split` continues them as rows of their own, `wrapped` cuts the stream of all rows
-    every `max_length` tokens; its last, shorter sequence is dropped on request, as trl up to 0.12 did.
+    every `max_length` tokens; its last, shorter sequence is dropped on request, as trl up to 0.12 did. `begins` are the
+    rows (int64, ascending, the first 0) at which a stream of its own begins; one stream where there are none.
     """
     if strategy == "wrapped":
-        return _wrapped(int(lengths.sum()), max_length, drop_remainder=drop_remainder)
+        return _wrapped(lengths, max_length, begins, drop_remainder=drop_remainder)
     starts, lengths = _pieces(lengths, max_length, split=strategy == "bfd_split")
     return _best_fit(starts, lengths, max_length)
 
@@ -96,10 +104,32 @@ def _best_fit(starts: np.ndarray, lengths: np.ndarray, max_length: int) -> Packe
     return Packed(starts[flat], lengths[flat], bounds, separate=True)
 
 
-def _wrapped(total: int, max_length: int, *, drop_remainder: bool) -> Packed:
+def buffers(characters: np.ndarray, limit: float) -> np.ndarray:
+    """The rows at which trl up to 0.9 began to pack anew, because its buffer held `limit` characters or more.
+
+    `characters` (rows,) int64 are the lengths of the rows' texts; the result is int64 (trl's `ConstantLengthDataset`).
+    """
     import numpy as np
 
-    count = total // max_length if drop_remainder else -(-total // max_length)
-    starts: np.ndarray = np.arange(count, dtype=np.int64) * max_length
-    lengths = np.minimum(max_length, total - starts)
-    return Packed(starts, lengths, np.arange(count + 1, dtype=np.int64), separate=False)
+    total = characters.cumsum()
+    begins, before = [], 0
+    at = 0
+    while at < len(total):
+        begins.append(at)
+        at = int(np.searchsorted(total, before + limit)) + 1
+        before = int(total[at - 1]) if at <= len(total) else 0
+    return np.array(begins, np.int64)
+
+
+def _wrapped(lengths: np.ndarray, max_length: int, begins: np.ndarray | None, *, drop_remainder: bool) -> Packed:
+    import numpy as np
+
+    ends = np.concatenate(([0], lengths.cumsum()))
+    borders = ends[np.append(begins, len(lengths))] if begins is not None and len(begins) else ends[[0, -1]]
+    totals = np.diff(borders)
+    counts = totals // max_length if drop_remainder else -(-totals // max_length)
+    stream = np.repeat(np.arange(len(totals)), counts)
+    nth = np.arange(len(stream)) - np.repeat(counts.cumsum() - counts, counts)
+    starts: np.ndarray = borders[stream] + nth * max_length
+    taken = np.minimum(max_length, borders[stream + 1] - starts)
+    return Packed(starts, taken, np.arange(len(starts) + 1, dtype=np.int64), separate=False)

@@ -29,6 +29,7 @@ class Scratch:
         self._path = folder / "tokens.tmp"
         self._file = self._path.open("w+b")
         self._lengths: list[np.ndarray] = []
+        self._characters: list[np.ndarray] = []
 
     def add(self, encoded: Encoded) -> None:
         """Append rows."""
@@ -36,12 +37,21 @@ class Scratch:
 
         self._file.write(np.where(encoded.trained, encoded.ids, ~encoded.ids).data)
         self._lengths.append(encoded.lengths)
+        if encoded.characters is not None:
+            self._characters.append(encoded.characters)
 
     def lengths(self) -> np.ndarray:
         """Tokens per row: (rows,) int64."""
         import numpy as np
 
         every: np.ndarray = np.concatenate([*self._lengths, np.zeros(0, np.int64)])
+        return every
+
+    def characters(self) -> np.ndarray:
+        """Characters of each row's text: (rows,) int64."""
+        import numpy as np
+
+        every: np.ndarray = np.concatenate([*self._characters, np.zeros(0, np.int64)])
         return every
 
     def write(self, packed: Packed, writer: TokenWriter, order: np.ndarray | None = None) -> None:

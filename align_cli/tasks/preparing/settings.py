@@ -20,9 +20,6 @@ from align_cli.tasks.preparing.rendering import Loss, Renderer
 
 _OLD = "handbook-2023"
 _CHATML = ("<|im_start|>", "<|im_end|>")
-#: Models whose tokenizers have ChatML already; the Handbook leaves them alone.
-_CHATML_BUILT_IN = "gemma-tokenizer-chatml"
-_HUGE = 100_000  # tokens; above, a tokenizer's model_max_length means "not said" (Handbook)
 
 NO_TEMPLATE = Problem(
     "the tokenizer has no chat template, and the rows are conversations",
@@ -44,6 +41,8 @@ class Settings:
     packing: Strategy | None
     eval_packing: Strategy | None
     drop_remainder: bool
+    packing_buffer: float | None
+    """Characters, for each token of max_length, after which `wrapped` packing begins anew; None: never."""
     shuffle_seed: int | None
     """Seed of `shuffle_dataset`; None: the mixture's order stays."""
     add_special_tokens: bool | None
@@ -167,7 +166,8 @@ def choose(recipe: Recipe, model: Path, *, say: Callable[[str], None]) -> Chosen
             of_tokenizer=own.chat_template,
             otherwise=recipe.behaviours.get("default_chat_template"),
         )
-    own, template = _with_chatml(recipe, own, template)
+    if _takes_chatml(recipe, template, fell_back=not (chat_template or path or own.chat_template)):
+        own, template = _with_chatml(own), templates.shipped("chatml")
     return Chosen(_settings(recipe, own), own.with_special(eos_token=eos, pad_token=pad), template)
 
 
@@ -193,9 +193,8 @@ def _settings(recipe: Recipe, tokenizer: Tokenizer) -> Settings:
     if recipe.get("eval_packing") is not None:
         eval_packing = recipe.get("packing_strategy", "bfd") if recipe.get("eval_packing") else None
     max_length = recipe.get("max_length")
-    cap = behaviours.get("model_max_length_cap")
-    if max_length is None and cap:
-        max_length = int(cap) if tokenizer.model_max_length > _HUGE else tokenizer.model_max_length
+    if max_length is not None and behaviours.get("max_length_within_model") and _is_restored(recipe, "max_length"):
+        max_length = min(max_length, tokenizer.model_max_length)
     if max_length is None and (packing or eval_packing):
         raise RecipeError("packing needs max_length", hint="set max_length to the length of a training sequence")
     side = recipe.get("truncation_side")
@@ -212,6 +211,7 @@ def _settings(recipe: Recipe, tokenizer: Tokenizer) -> Settings:
         packing=packing,
         eval_packing=eval_packing,
         drop_remainder=bool(behaviours.get("drop_remainder")),
+        packing_buffer=behaviours.get("packing_buffer"),
         shuffle_seed=int(recipe.get("seed", 42)) if recipe.get("shuffle_dataset") else None,
         add_special_tokens=bool(special) if old else special,
         append_eos_text=not old and not behaviours.get("append_eos"),
@@ -236,16 +236,29 @@ def _cloned(own: Tokenizer, path: str, say: Callable[[str], None]) -> tuple[Toke
     return own.with_added(tokens).with_special(eos_token=other.eos), Template(other.chat_template, path)
 
 
-def _with_chatml(recipe: Recipe, own: Tokenizer, template: Template | None) -> tuple[Tokenizer, Template | None]:
-    """The Handbook's rule of 2023: a ChatML template, even the tokenizer's own, becomes trl's, with its tokens."""
-    applies = (
-        (recipe.behaviours.get("chatml_special_tokens") or recipe.profile == _OLD)
-        and template is not None
-        and _CHATML[0] in template.text
-        and _CHATML_BUILT_IN not in str(recipe.get("model_name_or_path"))
-    )
-    if not applies:
-        return own, template
+def _is_restored(recipe: Recipe, key: str) -> bool:
+    """Whether the profile chose a value, not the recipe."""
+    origin = recipe.origins.get(key)
+    return origin is not None and origin.kind == "profile"
+
+
+def _takes_chatml(recipe: Recipe, template: Template | None, *, fell_back: bool) -> bool:
+    """Whether the tokenizer gets ChatML's tokens and trl's ChatML in place of its template, as the Handbook did.
+
+    In 2023, where the template, even the tokenizer's own, is some ChatML, but for the tokenizers named in
+    `chatml_left_alone`; in 2025, where there was no template at all (`fell_back`).
+    """
+    rule = recipe.behaviours.get("chatml_special_tokens")
+    if rule == "without a template":
+        return fell_back
+    if rule != "with a ChatML template" or template is None or _CHATML[0] not in template.text:
+        return False
+    left_alone = recipe.behaviours.get("chatml_left_alone")
+    name = str(recipe.get("tokenizer_name_or_path") or recipe.get("model_name_or_path"))
+    return not (left_alone and left_alone in name)
+
+
+def _with_chatml(own: Tokenizer) -> Tokenizer:
+    """The tokenizer after trl's `setup_chat_format`."""
     start, end = _CHATML
-    own = own.with_added(_CHATML).with_special(bos_token=start, eos_token=end, pad_token=end)
-    return own, templates.shipped("chatml")
+    return own.with_added(_CHATML).with_special(bos_token=start, eos_token=end, pad_token=end)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from align_cli.tasks.preparing.encoding import Encoded, encode
 from align_cli.tasks.preparing.findings import Findings
 from align_cli.tasks.preparing.flow import Arrived, Flow
-from align_cli.tasks.preparing.packing import Packed, pack
+from align_cli.tasks.preparing.packing import Packed, buffers, pack
 from align_cli.tasks.preparing.rendering import Renderer, Rendering, Row
 from align_cli.tasks.preparing.scratch import Scratch
 from align_cli.tasks.preparing.settings import Chosen
@@ -98,7 +98,9 @@ class Work:
             packed = Packed(starts, lengths, np.arange(len(lengths) + 1), separate=False)
         else:
             assert settings.max_length is not None
-            packed = pack(lengths, settings.max_length, strategy, drop_remainder=settings.drop_remainder)
+            buffer = settings.packing_buffer
+            begins = buffers(scratch.characters(), buffer * settings.max_length) if buffer else None
+            packed = pack(lengths, settings.max_length, strategy, drop_remainder=settings.drop_remainder, begins=begins)
         order = None
         if settings.shuffle_seed is not None:
             order = np.random.default_rng(settings.shuffle_seed).permutation(len(packed))

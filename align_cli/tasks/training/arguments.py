@@ -70,12 +70,12 @@ def trainer_config(
 
 
 def _for_this_device(recipe: Recipe) -> dict[str, Any]:
-    """Values where nobody chose: upstream turns bf16 on, which slows a CPU down and which old recipes did not know."""
+    """Values where nobody chose: upstream turns bf16 on, which slows a CPU down."""
     import torch
 
     on_device = (torch.cuda.is_available() or torch.backends.mps.is_available()) and not recipe.values.get("use_cpu")
     chosen: dict[str, Any] = {} if on_device else {"dataloader_pin_memory": False}
-    if not recipe.values.get("fp16") and (not on_device or recipe.profile.startswith("handbook")):
+    if not recipe.values.get("fp16") and not on_device:
         chosen["bf16"] = False
     return chosen
 

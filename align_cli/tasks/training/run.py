@@ -61,6 +61,7 @@ def train(context: Context, method: Method) -> Result:
         trainer_class, config_class = method.trainer(), method.config()
 
     recipe, run_dir = context.recipe, context.run_dir
+    _seed(recipe)
     _quiet(recipe.values.get("log_level"))
     rows, eval_rows = prepared.opened(context)
     config = trainer_config(
@@ -76,6 +77,8 @@ def train(context: Context, method: Method) -> Result:
     use_cache = model.config.use_cache
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
+    if recipe.profile.startswith("handbook"):
+        use_cache = True  # its scripts saved every model ready to generate, whatever it was loaded as
 
     start = checkpoints.to_start_from(run_dir, recipe)
     resumed = checkpoints.state_in(start) if start is not None else None
@@ -240,3 +243,10 @@ def _quiet(log_level: Any) -> None:
     disable_progress_bar()
     if log_level in (None, "passive"):
         logging.set_verbosity_error()
+
+
+def _seed(recipe: Recipe) -> None:
+    """Seed before the model is loaded: embeddings of added tokens are drawn before the trainer seeds for itself."""
+    from transformers import set_seed
+
+    set_seed(int(recipe.get("seed", 42)))

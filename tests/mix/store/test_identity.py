@@ -40,6 +40,7 @@ CLEAN: Mapping[str, Any] = {
     "near": 0.9,
     "across": False,
     "ngram": 8,
+    "decontaminate_humaneval": True,
     "min_turns": 1,
     "max_turns": 9,
     "min_characters": 1,

@@ -259,7 +259,9 @@ def test_old_packing_puts_eos_after_every_row_and_drops_the_remainder(model: Pat
 def test_an_old_chatml_recipe_brings_its_special_tokens(tmp_path: Path) -> None:
     model = tiny_model(tmp_path / "model", eos_token="<eos>")
 
-    done = prepare([chat("Hi", "Hello")], model, tmp_path, behaviours={"chatml_special_tokens": True})
+    done = prepare(
+        [chat("Hi", "Hello")], model, tmp_path, behaviours={"chatml_special_tokens": "with a ChatML template"}
+    )
 
     assert (done.report["eos"], done.report["pad"]) == ("<|im_end|>", "<|im_end|>")
     assert done.report["template"]["source"] == "chatml (shipped)"
