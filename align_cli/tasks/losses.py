@@ -35,7 +35,8 @@ def chosen(recipe: Recipe) -> list[str]:
 def check_reference(recipe: Recipe) -> Iterator[Problem]:
     """What is wrong with lengths and the reference model, for every task on answers."""
     longest, prompt = recipe.get("max_length"), recipe.get("max_prompt_length")
-    if longest is not None and prompt is not None and prompt >= longest:
+    asked = "max_prompt_length" in recipe.origins and recipe.origins["max_prompt_length"].kind != "profile"
+    if longest is not None and prompt is not None and asked and prompt >= longest:
         said = f"max_prompt_length ({prompt}) leaves no room for an answer within max_length ({longest})"
         yield problem(recipe, "max_prompt_length", said, f"max_prompt_length: {longest // 2}")
     name = recipe.get("ref_model_name_or_path")

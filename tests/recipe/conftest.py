@@ -11,7 +11,7 @@ import pytest
 from align_cli.errors import Problem, RecipeError
 from align_cli.recipe.load import load
 from align_cli.recipe.schema import Recipe
-from align_cli.tasks.task import RowKind, Task
+from align_cli.tasks.task import Result, RowKind, Task
 
 _TRAINERS = {
     "sft": "trl.trainer.sft_config:SFTConfig",
@@ -24,7 +24,7 @@ _TRAINERS = {
 def task(name: str = "sft") -> Task:
     rows: tuple[RowKind, ...] = ("messages",)
     configs = (_TRAINERS[name], "trl.trainer.model_config:ModelConfig", "align_cli.recipe.schema:AlignFields")
-    return Task(name=name, summary=name, rows=rows, configs=configs)
+    return Task(name=name, summary=name, rows=rows, configs=configs, run=lambda context: Result(metrics={}))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -102,7 +102,10 @@ class Chosen:
     def limits(self) -> Limits:
         """How prompts with their answers are cut."""
         settings = self.settings
-        return Limits(settings.max_length, settings.max_prompt_length, settings.keep_end)
+        prompt = settings.max_prompt_length
+        if prompt is not None and settings.max_length is not None:
+            prompt = min(prompt, settings.max_length - 1)  # a profile's length beside a recipe's own
+        return Limits(settings.max_length, prompt, settings.keep_end)
 
     @property
     def closing(self) -> Closing:
