@@ -15,7 +15,7 @@ from align_cli.cli.text import is_terminal
 from align_cli.errors import AlignError, Problem, UsageError
 
 app = typer.Typer(
-    help="List and remove what is kept to be used again: mixtures, tokens, models.",
+    help="List and remove what is kept to be used again: mixtures, tokens, models, log-probabilities.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -24,7 +24,8 @@ app = typer.Typer(
 
 _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
 _Kind = Annotated[
-    str | None, typer.Option("--kind", metavar="KIND", help="Only these: mixture, tokens, model or tokenizer.")
+    str | None,
+    typer.Option("--kind", metavar="KIND", help="Only these: mixture, tokens, model, tokenizer or reference."),
 ]
 _Digest = "The digest, or as much of its beginning as tells it from the others."
 _UNITS = {"m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}

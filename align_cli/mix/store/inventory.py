@@ -11,7 +11,7 @@ from typing import Any, Literal
 from align_cli import files
 from align_cli.mix.store import folders
 
-Kind = Literal["mixture", "tokens", "model", "tokenizer"]
+Kind = Literal["mixture", "tokens", "model", "tokenizer", "reference"]
 
 REPORT = "mixture.json"
 #: How an Arrow stream that was written to its end ends.
@@ -45,7 +45,13 @@ class Entry:
 
 def entry_of(kind: Kind, folder: Path) -> Entry:
     """The entry of a finished folder, however little it says."""
-    describe = {"mixture": _mixture, "tokens": _tokens, "model": _model, "tokenizer": _model}[kind]
+    describe = {
+        "mixture": _mixture,
+        "tokens": _tokens,
+        "model": _model,
+        "tokenizer": _model,
+        "reference": _reference,
+    }[kind]
     try:
         said = describe(folder)
     except (KeyError, TypeError, ValueError, AttributeError):  # written by another version
@@ -128,6 +134,15 @@ def _model(folder: Path) -> dict[str, Any]:
     layers, width = (config.get(key) for key in ("num_hidden_layers", "hidden_size"))
     measures = f"{name}, {layers} layers, width {width}" if layers and width else name
     return {"holds": name, "labels": tuple(label for label in (origin, measures) if label)[:1]}
+
+
+def _reference(folder: Path) -> dict[str, Any]:
+    made_of = _json(folder / "inputs.json")
+    if made_of is None:
+        return {"problem": "its inputs.json cannot be read"}
+    which = {"train": "rows", "eval": "eval_rows"}[made_of["split"]]
+    label = f"model {made_of['model'][:12]}"
+    return {"holds": "log-probabilities", "labels": (label,), which: made_of["rows"]}
 
 
 def _json(path: Path) -> dict[str, Any] | None:

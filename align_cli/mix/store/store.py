@@ -36,8 +36,15 @@ __all__ = [
     "sweep",
 ]
 
-#: Kind -> folder of the cache. Their makers are `mix.build`, `tasks.preparing`, `models.locate` and `models.tokenizer`.
-PARTS: Mapping[Kind, str] = {"mixture": "mixtures", "tokens": "tokens", "model": "models", "tokenizer": "tokenizers"}
+#: Kind -> folder of the cache. Their makers are `mix.build`, `tasks.preparing`, `models.locate`, `models.tokenizer` and
+#: `tasks.training.reference`.
+PARTS: Mapping[Kind, str] = {
+    "mixture": "mixtures",
+    "tokens": "tokens",
+    "model": "models",
+    "tokenizer": "tokenizers",
+    "reference": "reference",
+}
 _NO_ENTRIES = ("digests",)  # models' memory of digests lies among the models
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP)
