@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import signal
@@ -114,7 +115,10 @@ def work(
         if moment.step == stop_at and not moment.metrics:
             signal.raise_signal(signal.SIGINT)
 
-    worker.run(run.path, on_progress=watch, say=say)
+    try:
+        worker.run(run.path, on_progress=watch, say=say)
+    finally:
+        gc.collect()  # a trainer is a circle of references, with a model in it
     return run.path
 
 
