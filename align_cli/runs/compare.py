@@ -98,7 +98,7 @@ def _behaviours(record: Record) -> dict[str, Any]:
 
 def _data(record: Record) -> dict[str, Any]:
     report = record.preparation
-    found = {"mixture digest": record.mixture.get("digest"), "data digest": report.get("digest")}
+    found = {"mixture digest": record.mixture.get("digest"), "data digest": record.data_digest}
     for name in ("rows", "sequences", "tokens"):
         found |= {f"{name}.{key}": value for key, value in mapping(report.get(name)).items()}
     for name in ("loss", "max_length", "truncated", "eos", "tokenizer"):

@@ -58,7 +58,17 @@ class Record:
     @cached_property
     def plan(self) -> dict[str, Any]:
         """The launch plan: processes, batch size, steps."""
-        return mapping((self.manifest or {}).get("plan") or (self._read(PLAN) or {}).get("plan"))
+        return mapping((self.manifest or {}).get("plan") or self._sealed.get("plan"))
+
+    @property
+    def data_digest(self) -> str | None:
+        """Digest of the tokens trained on."""
+        found = mapping((self.manifest or {}).get("data")).get("digest") or self._sealed.get("data_digest")
+        return found if isinstance(found, str) else None
+
+    @cached_property
+    def _sealed(self) -> dict[str, Any]:
+        return self._read(PLAN) or {}
 
     @cached_property
     def preparation(self) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def data(record: Record) -> dict[str, Any]:
         )
     kept = ("rows", "sequences", "tokens", "lengths", "truncated", "dropped", "loss", "max_length", "packing")
     return {
-        "digest": report.get("digest"),
+        "digest": record.data_digest,
         "mixture": mixture.get("digest"),
         "sources": sources,
         **{name: report.get(name) for name in (*kept, "template", "tokenizer", "eos")},

@@ -50,7 +50,7 @@ def _head(view: Mapping[str, Any]) -> _Pairs:
         rows.append(("resumes", f"the same command goes on from {view['resumes_from']}"))
     if steps["done"] is not None or steps["total"] is not None:
         of = f" of {steps['total']:,}" if steps["total"] is not None else ""
-        epochs = f", {steps['epochs']:.4g} epochs" if isinstance(steps["epochs"], int | float) else ""
+        epochs = f", {_epochs(steps['epochs'])}" if isinstance(steps["epochs"], int | float) else ""
         batch = f", {steps['global_batch_size']} sequences each" if steps["global_batch_size"] else ""
         rows.append(("steps", f"{number(steps['done']) or 0}{of}{epochs}{batch}"))
     if timing["seconds"]:
@@ -251,6 +251,10 @@ def _verdict(one: Mapping[str, str]) -> Text:
     good = one["verdict"] in ("as it was", "new")
     words = one["verdict"] if good else f"{one['verdict']}: {one['detail']}".rstrip(": ")
     return Text(words, style="green" if one["verdict"] == "as it was" else "dim" if good else "red")
+
+
+def _epochs(value: float) -> str:
+    return f"{value:.4g} epoch{'' if value == 1 else 's'}"
 
 
 def _size(value: Any) -> str:
