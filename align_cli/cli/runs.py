@@ -38,7 +38,7 @@ def _names(incomplete: str) -> list[str]:
 def list_runs(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[FOLDER]...", help="Where to look; without one, runs/ and the working directory."),
+        typer.Argument(metavar="FOLDER...", help="Where to look; without one, runs/ and the working directory."),
     ] = None,
     task: Annotated[
         list[str] | None, typer.Option("--task", metavar="TASK", help="Only runs of this task; may be repeated.")

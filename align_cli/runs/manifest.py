@@ -47,7 +47,6 @@ def build(
     metrics: Mapping[str, float],
     facts: Mapping[str, Any],
     warnings: Sequence[str],
-    published: str | None,
 ) -> dict[str, Any]:
     """The manifest as a value; reads the plan, the preparation report and the files of the run."""
     plan = read_json(run_dir / OURS / PLAN)
@@ -64,7 +63,7 @@ def build(
         "facts": dict(facts),
         "metrics": dict(metrics),
         "warnings": list(warnings),
-        "published": published,
+        "published": None,
         "versions": versions(),
         "host": {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count()},
         "files": _files(run_dir),
@@ -74,6 +73,12 @@ def build(
 def write(run_dir: Path, document: Mapping[str, Any]) -> None:
     """Declare the run finished."""
     write_json(run_dir / OURS / MANIFEST, dict(document))
+
+
+def amend(run_dir: Path, **entries: Any) -> None:
+    """Change entries of a finished run's manifest; a reader sees the old one or the new one."""
+    place = run_dir / OURS / MANIFEST
+    write_json(place, {**read_json(place), **entries})
 
 
 def _files(run_dir: Path) -> dict[str, dict[str, Any]]:

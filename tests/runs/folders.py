@@ -74,6 +74,7 @@ def finished(
     prepared(path, **{"lines": falling(), **more})
     (path / "model.safetensors").write_bytes(b"weights" * 100)
     (path / "config.json").write_text("{}")
+    (path / "README.md").write_text("---\ntags:\n- align\n---\n\n# A model\n")
     more.pop("lines", None), more.pop("num_steps", None), more.pop("report", None)
     document = manifest.build(
         path,
@@ -81,7 +82,6 @@ def finished(
         metrics=metrics or {"train_loss": 2.0, "eval_loss": 1.5, "train_runtime": 10.0},
         facts=facts or FACTS,
         warnings=[],
-        published=None,
     )
     manifest.write(path, document)
     return path

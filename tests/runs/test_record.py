@@ -161,7 +161,7 @@ def test_what_a_run_was_made_of_is_told(tmp_path):
     assert told["steps"]["done"] == told["steps"]["total"] == 40
     assert told["best_eval"] == {"metric": "eval_loss", "value": 5.0 / 30, "step": 30}
     assert told["facts"] == {"kept": "as it is"}
-    assert {file["name"] for file in told["files"]} == {"config.json", "model.safetensors"}
+    assert {file["name"] for file in told["files"]} == {"README.md", "config.json", "model.safetensors"}
 
 
 def test_every_file_of_a_run_is_in_its_size(tmp_path: Path):

@@ -18,7 +18,12 @@ def wrong(run):
 
 def test_a_run_as_training_left_it_is_right(run):
     assert wrong(run) == {}
-    assert [one.name for one in verify.check(Record(run))] == ["config.json", "model.safetensors", "align/recipe.json"]
+    assert [one.name for one in verify.check(Record(run))] == [
+        "README.md",
+        "config.json",
+        "model.safetensors",
+        "align/recipe.json",
+    ]
 
 
 def test_one_changed_byte_of_the_same_size_is_found(run):

@@ -11,6 +11,7 @@ from align_cli.cli.render.mixture import mixture
 from align_cli.cli.render.picture import picture
 from align_cli.cli.render.planned import dry_run
 from align_cli.cli.render.prepared import answers, finished, preparation
+from align_cli.cli.render.published import published
 from align_cli.cli.render.rows import left_out, row
 from align_cli.cli.render.run import run
 from align_cli.cli.render.runs import runs
@@ -36,6 +37,7 @@ __all__ = [
     "mixture",
     "picture",
     "preparation",
+    "published",
     "recipes",
     "row",
     "run",
