@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from align_cli.errors import AlignError, UsageError
 from align_cli.runs import hub_faults
-from align_cli.runs.payload import Item
+from align_cli.runs.payload import Item, addressed
 from align_cli.runs.record import mapping
 
 Say = Callable[[str], None]
@@ -35,6 +35,7 @@ def send(
     items: list[Item],
     *,
     name: str,
+    card_names: list[str],
     revision: str | None,
     is_private: bool,
     message: str,
@@ -45,7 +46,7 @@ def send(
 ) -> Sent:
     """Make the repository `name` (in the token's own namespace, where it names none) hold `items`, in one commit.
 
-    `source` says where the token is from, for messages.
+    `source` says where the token is from, for messages; `card_names` are addresses that the card may have by mistake.
 
     Raises:
         AlignError: why not, in words for the user; nothing is half committed.
@@ -74,6 +75,7 @@ def send(
     if is_private and private is False:
         say(f"warning: {repo} was there already and is public: everybody can read what is sent")
     say(f"publishing to {repo}" + ("" if private is None else " (private)" if private else " (public)"))
+    items = addressed(items, names=card_names, repo=repo)
     sent: dict[str, int] = {}
 
     def commit() -> str:
@@ -81,7 +83,7 @@ def send(
         missing = _missing(api, repo, revision, items)
         if not missing:
             return str(api.repo_info(repo_id=repo, revision=revision).sha)
-        sent.update({item.name: item.bytes for item in missing})
+        sent.update({item.name: item.num_bytes for item in missing})
         return _commit(api, repo, revision, missing, message)
 
     made = patiently(commit, f"sending to {repo}")
@@ -149,9 +151,9 @@ def _missing(api: Any, repo: str, revision: str | None, items: list[Item]) -> li
 
 def _git_digest(item: Item, there: dict[str, str]) -> str:
     """Git's digest of a file's content; "" where nothing can be compared with it, or it is too large to be a blob."""
-    if len(there.get(item.name, "")) != 40 or item.bytes > _LARGEST_BLOB:
+    if len(there.get(item.name, "")) != 40 or item.num_bytes > _LARGEST_BLOB:
         return ""
-    content = item.path.read_bytes()
+    content = item.path.read_bytes() if item.content is None else item.content
     return hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
 
 
@@ -161,7 +163,9 @@ def _commit(api: Any, repo: str, revision: str | None, items: list[Item], messag
 
     made = api.create_commit(
         repo_id=repo,
-        operations=[CommitOperationAdd(path_in_repo=item.name, path_or_fileobj=item.path) for item in items],
+        operations=[
+            CommitOperationAdd(path_in_repo=item.name, path_or_fileobj=item.content or item.path) for item in items
+        ],
         commit_message=message,
         revision=revision,
     )

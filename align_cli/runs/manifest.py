@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -40,6 +41,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def host() -> dict[str, Any]:
+    """What this machine is, without its name; GPUs as far as torch, which a run has loaded, sees them."""
+    torch = sys.modules.get("torch")
+    gpus = []
+    if torch is not None and torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count(), "gpus": gpus}
+
+
 def build(
     run_dir: Path,
     recipe: Recipe,
@@ -65,7 +75,7 @@ def build(
         "warnings": list(warnings),
         "published": None,
         "versions": versions(),
-        "host": {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "host": host(),
         "files": _files(run_dir),
     }
 

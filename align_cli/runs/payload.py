@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import fnmatch
+import hashlib
 import json
 from pathlib import Path
 from typing import NamedTuple
 
 from align_cli.fingerprints import of_file
+from align_cli.runs import card_use
 from align_cli.runs.directory import OURS
 from align_cli.runs.record import Record, mapping
 
@@ -18,14 +20,19 @@ _STAYS = ("training_args.bin", ".*")
 _OURS = ("recipe.yaml", "overrides.txt", "metrics.jsonl")
 
 
+CARD = "README.md"
+
+
 class Item(NamedTuple):
     """One file to be on the Hub."""
 
     path: Path
     name: str
     """Its path in the repository."""
-    bytes: int
+    num_bytes: int
     sha256: str
+    content: bytes | None = None
+    """What is sent instead of the file's content: the card says where it is."""
 
 
 class Payload(NamedTuple):
@@ -51,6 +58,18 @@ def of(record: Record) -> Payload:
     sent = {item.name for item in items}
     stays = sorted(child.name for child in record.path.iterdir() if child.name not in sent and child.name != OURS)
     return Payload(items, stays)
+
+
+def addressed(items: list[Item], *, names: list[str], repo: str) -> list[Item]:
+    """The items, with a card whose code loads from `repo` instead of from one of `names` or from no address."""
+    found = []
+    for item in items:
+        if item.name == CARD:
+            text = card_use.addressed(item.path.read_text(encoding="utf-8"), names=names, repo=repo)
+            content = text.encode()
+            item = Item(item.path, CARD, len(content), hashlib.sha256(content).hexdigest(), content)
+        found.append(item)
+    return found
 
 
 def local_base(record: Record) -> str | None:

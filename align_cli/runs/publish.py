@@ -18,11 +18,9 @@ from align_cli import fingerprints
 from align_cli.errors import DataError, EndpointError, Interrupted, UsageError
 from align_cli.recipe.schema import Recipe
 from align_cli.runs import hub, manifest, payload, verify
-from align_cli.runs.record import Record
+from align_cli.runs.record import Record, mapping
 
 Say = Callable[[str], None]
-#: The card may be rewritten by hand after training; nothing else may.
-_EDITABLE = "README.md"
 _REVISION = re.compile(r"(?!-)[\w./-]{1,200}")
 
 
@@ -96,6 +94,7 @@ def publish(
             found = hub.send(
                 load.items,
                 name=name,
+                card_names=_earlier_names(record),
                 revision=wish.revision,
                 is_private=wish.is_private,
                 message=f"Trained with align ({record.task})",
@@ -155,9 +154,9 @@ def _demand_names(repo: str, revision: str | None) -> None:
 
 def _demand_unchanged(record: Record, say: Say) -> None:
     found = verify.check(record, digest=lambda path: fingerprints.of_file(path).sha256)
-    if any(one.name == _EDITABLE and one.verdict == "changed" for one in found):
+    if any(one.name == payload.CARD and one.verdict == "changed" for one in found):
         say("the model card was changed after training: it goes as it is now")
-    wrong = [one for one in found if not one.is_right and (one.name, one.verdict) != (_EDITABLE, "changed")]
+    wrong = [one for one in found if not one.is_right and (one.name, one.verdict) != (payload.CARD, "changed")]
     if wrong:
         raise DataError(
             f"{record.path} is not as training left it: nothing was pushed",
@@ -186,6 +185,12 @@ def _demand_online() -> None:
 
     if constants.HF_HUB_OFFLINE:
         raise EndpointError("the Hub is switched off here: HF_HUB_OFFLINE is set", hint="unset HF_HUB_OFFLINE")
+
+
+def _earlier_names(record: Record) -> list[str]:
+    """Addresses that the card may have been written for."""
+    told = mapping(record.document.get("values")).get("hub_model_id")
+    return [told] if isinstance(told, str) and told else []
 
 
 def _note(run_dir: Path, done: Published, say: Say) -> None:

@@ -303,6 +303,17 @@ def test_a_card_that_was_edited_goes_as_it_is(run, hub, push):
     assert hub.files("me/a")["README.md"] == b"# By hand\n"
 
 
+def test_the_card_loads_from_where_it_was_pushed_to(run, hub, push):
+    (run / "README.md").write_text('pipeline("text-generation", model="PATH_TO_THIS_FOLDER")\n')
+
+    first, again = push("a", "lab/zephyr"), push("a", "lab/zephyr")
+
+    assert (first.code, again.code) == (0, 0)
+    assert hub.files("lab/zephyr")["README.md"] == b'pipeline("text-generation", model="lab/zephyr")\n'
+    assert len(hub.repositories["lab/zephyr"].commits) == 1
+    assert "PATH_TO_THIS_FOLDER" in (run / "README.md").read_text()
+
+
 def test_a_card_that_the_hub_refuses_is_said(run, hub, push):
     hub.faults = [Fault("validate-yaml", status=400, message="bad licence")]
 

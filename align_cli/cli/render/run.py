@@ -211,9 +211,9 @@ def _metrics(view: Mapping[str, Any]) -> list[RenderableType]:
 
 
 def _circumstances(view: Mapping[str, Any]) -> _Pairs:
-    rows: _Pairs = [("versions", ", ".join(f"{one_line(n)} {one_line(str(v))}" for n, v in view["versions"].items()))]
+    rows: _Pairs = [("versions", _named(view["versions"]))]
     if view["host"]:
-        rows.append(("host", ", ".join(f"{one_line(n)} {one_line(str(v))}" for n, v in view["host"].items())))
+        rows.append(("host", _named(view["host"])))
     rows += [("reason", one_line(str(reason), _LONGEST)) for reason in view["plan"].get("reasons") or ()]
     if view["plan"].get("command"):
         rows.append(("command", one_line(str(view["plan"]["command"]))))
@@ -251,6 +251,12 @@ def _verdict(one: Mapping[str, str]) -> Text:
     good = one["verdict"] in ("as it was", "new")
     words = one["verdict"] if good else f"{one['verdict']}: {one['detail']}".rstrip(": ")
     return Text(words, style="green" if one["verdict"] == "as it was" else "dim" if good else "red")
+
+
+def _named(entries: Mapping[str, Any]) -> str:
+    """Names with their values; what is empty is not told."""
+    told = {name: ", ".join(map(str, v)) if isinstance(v, list) else str(v) for name, v in entries.items()}
+    return ", ".join(f"{one_line(name)} {one_line(words)}" for name, words in told.items() if words)
 
 
 def _epochs(value: float) -> str:
