@@ -143,7 +143,7 @@ def _of_manifest(record: Record, key: str) -> dict[str, Any]:
 
 def _host(record: Record, finished: bool) -> dict[str, Any]:
     planned = {name: record.plan.get(name) for name in ("kind", "device", "precision", "num_processes")}
-    return planned | (_of_manifest(record, "host") if finished else {})
+    return planned | ({"gpus": []} | _of_manifest(record, "host") if finished else {})
 
 
 def _results(a: Record, b: Record) -> list[dict[str, Any]]:
