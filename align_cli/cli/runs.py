@@ -38,7 +38,7 @@ def _names(incomplete: str) -> list[str]:
 def list_runs(
     folders: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="FOLDER...", help="Where to look; without one, runs/ and the working directory."),
+        typer.Argument(metavar="FOLDER", help="Where to look; without one, runs/ and the working directory."),
     ] = None,
     task: Annotated[
         list[str] | None, typer.Option("--task", metavar="TASK", help="Only runs of this task; may be repeated.")
@@ -58,7 +58,10 @@ def list_runs(
     is_reversed: Annotated[bool, typer.Option("--reverse", help="The other way round.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """List runs with their status, data, steps, losses and size, the newest first."""
+    """List runs: status, data, steps, losses, size.
+
+    The newest comes first.
+    """
     from align_cli.runs import find, summary
 
     _demand_folders(folders or [])
@@ -85,7 +88,7 @@ def list_runs(
 
 @app.command("show")
 def show(
-    names: Annotated[list[str], typer.Argument(metavar="RUN...", help=_RUN, autocompletion=_names)],
+    names: Annotated[list[str], typer.Argument(metavar="RUN", help=_RUN, autocompletion=_names)],
     with_curves: Annotated[bool, typer.Option("--curves", help="Draw its metrics instead, here.")] = False,
     plot: Annotated[
         Path | None, typer.Option("--plot", metavar="FILE", help="Draw them into a .png or .svg file.")
@@ -101,9 +104,9 @@ def show(
     verify: Annotated[bool, typer.Option("--verify", help="Compare every file with its digest.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Print all about a run: recipe, model, data, checks, metrics, files; or draw its curves.
+    """Print all about a run, or draw its curves.
 
-    Several runs are drawn into one picture.
+    The page has recipe, model, data, checks, metrics, files and failures. Several runs are drawn into one picture.
     """
     from align_cli.runs import find
     from align_cli.runs.record import Record
@@ -133,7 +136,10 @@ def difference(
     b: Annotated[str, typer.Argument(metavar="B", help="Another run.", autocompletion=_names)],
     as_json: _Json = False,
 ) -> None:
-    """Print what differs between two runs, and their results side by side."""
+    """Print what differs between two runs.
+
+    Their results stand side by side.
+    """
     from align_cli.runs import compare, find
     from align_cli.runs.record import Record
 

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.recipe.schema import Recipe
+from align_cli.runs import card_names
+from align_cli.runs.record import mapping
 
 
 def section(recipe: Recipe, facts: Mapping[str, Any]) -> str:
@@ -54,13 +56,18 @@ def _losses(recipe: Recipe, known: Mapping[str, Mapping[str, str]]) -> list[str]
 
 
 def _reference(recipe: Recipe, facts: Mapping[str, Any]) -> str:
-    told = facts.get("reference")
-    if isinstance(told, str) and told:
-        return told
-    of = "the model that training started from"
-    if recipe.get("use_peft"):
+    """Which model held the trained one back, by what the run found out, else by what the recipe says."""
+    told = mapping(facts.get("reference"))
+    named = told.get("model") if told.get("separate") else recipe.values.get("ref_model_name_or_path")
+    if named:
+        of = card_names.link(str(named))
+    elif recipe.get("use_peft"):
         of = "the model that training started from (the adapter switched off)"
-    if recipe.get("precompute_ref_log_probs"):
+    else:
+        of = "the model that training started from"
+    if told.get("digest"):
+        of += f" (sha256 `{str(told['digest'])[:16]}`)"
+    if recipe.get("precompute_ref_log_probs") or "train_rows" in told:
         of += ", its log-probabilities computed once"
     if recipe.get("sync_ref_model"):
         of += ", moved towards the trained model from time to time"

@@ -20,6 +20,8 @@ _MOST = 20_000  # folders looked into; a home directory may have millions
 _MARKS = (PLAN, RECIPE, MANIFEST)
 #: Large folders in which no run begins; hidden folders are passed by as well.
 _PASSED_BY = re.compile(r"\..*|checkpoint-\d+|__pycache__|node_modules|site-packages|v?env|wandb|mlruns", re.IGNORECASE)
+#: What the kernel shows of processes and devices.
+_UNREAL = (Path("/proc"), Path("/sys"), Path("/dev"))
 _MOST_NAMED = 8
 
 
@@ -44,7 +46,7 @@ def below(places: Iterable[Path] = PLACES, *, deepest: int = DEEPEST) -> Found:
     """
     runs: list[Path] = []
     unreadable: list[Path] = []
-    seen = _identities([cache_root()])
+    seen = _identities([cache_root(), *_UNREAL])
     waiting = [(place, 0) for place in places if place.is_dir()]
     looked = 0
     while waiting:
@@ -89,14 +91,10 @@ def named(name: str, places: Sequence[Path] = PLACES) -> Path:
     if path.exists():
         what = "a file" if path.is_file() else "a folder, but not a run"
         raise UsageError(f"{name} is {what}: it has no {OURS}/{PLAN}", hint="align runs ls lists the runs")
-    names = dict.fromkeys([*(_absolute(run).name for run in known), *map(str, known)])
-    near = suggest(name, names) if len(names) <= _MOST_NAMED else _near(name, names)
-    raise UsageError(f'there is no run "{name}"', hint=near or "align runs ls lists the runs")
-
-
-def _near(name: str, names: Iterable[str]) -> str:
-    hint = suggest(name, names)
-    return hint if hint.startswith("did you mean") else ""
+    names = [*(_absolute(run).name for run in known), *map(str, known)]
+    hint = suggest(name, dict.fromkeys(names))
+    near = hint if hint.startswith("did you mean") else "align runs ls lists the runs"
+    raise UsageError(f'there is no run "{name}"', hint=near)
 
 
 def _owner(path: Path) -> Path | None:

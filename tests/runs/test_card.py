@@ -77,12 +77,26 @@ def test_local_places_are_not_told(tmp_path: Path, make_recipe, make_prepared):
     assert "`rows.jsonl`" in text
 
 
-def test_a_local_path_that_comes_through_a_fact_is_cut(tmp_path, make_recipe):
+def test_a_local_path_that_comes_through_a_value_is_cut(tmp_path, make_recipe):
     (tmp_path / OURS).mkdir()
 
-    card.write(tmp_path, make_recipe(task="dpo"), metrics={}, facts={"reference": f"{tmp_path}/ref, computed once"})
+    card.write(tmp_path, make_recipe(run_name=f"as in {tmp_path}/notes"), metrics={}, facts={})
 
-    assert "reference model: ref, computed once" in (tmp_path / "README.md").read_text()
+    assert str(tmp_path) not in (tmp_path / "README.md").read_text()
+    assert "as in notes" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("values", "told", "said"),
+    [
+        ({}, {"model": "/models/sft", "separate": False, "digest": "d" * 64, "train_rows": 3},
+         f"the model that training started from (sha256 `{'d' * 16}`), its log-probabilities computed once"),
+        ({}, {"model": "/models/other", "separate": True}, "reference model: `other`"),
+        ({"ref_model_name_or_path": "org/other"}, {}, "reference model: [org/other](https://huggingface.co/org/other)"),
+    ],
+)  # fmt: skip
+def test_the_reference_is_what_the_run_used(make_recipe, values, told, said):
+    assert said in card_method.section(make_recipe(task="dpo", **values), {"reference": told})
 
 
 def test_a_handbook_recipe_keeps_its_tag(make_recipe, make_prepared):

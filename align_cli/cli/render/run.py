@@ -187,7 +187,7 @@ def _checks(view: Mapping[str, Any], stream: TextIO) -> list[RenderableType]:
         trained = stop.get("trained")
         words = f"{one_line(str(stop.get('text')))} is {'' if trained else 'NOT '}trained"
         facts.append(("stop token", Text(words, style="" if trained else "red")))
-    facts += [(one_line(name), one_line(spelled(fact), _LONGEST)) for name, fact in view["facts"].items()]
+    facts += [(one_line(name), one_line(_fact(fact), _LONGEST)) for name, fact in view["facts"].items()]
     blocks: list[RenderableType] = [heading("Checks"), pairs(facts)] if facts else []
     if view["warnings"]:
         blocks += [heading("Warnings"), lines(Text(one_line(one, _LONGEST), "yellow") for one in view["warnings"])]
@@ -251,6 +251,13 @@ def _verdict(one: Mapping[str, str]) -> Text:
     good = one["verdict"] in ("as it was", "new")
     words = one["verdict"] if good else f"{one['verdict']}: {one['detail']}".rstrip(": ")
     return Text(words, style="green" if one["verdict"] == "as it was" else "dim" if good else "red")
+
+
+def _fact(value: Any) -> str:
+    """What a task found out, as a person reads it."""
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_fact(inner)}" for name, inner in value.items())
+    return spelled(value)
 
 
 def _named(entries: Mapping[str, Any]) -> str:
