@@ -38,17 +38,29 @@ def all_keys(fields: Mapping[str, Field], stream: TextIO) -> str:
     return "\n\n".join(blocks)
 
 
-def one_key(field: Field, stream: TextIO) -> str:
-    """One key: type, default, choices, where it is defined, and its documentation."""
+def one_key(field: Field, stream: TextIO, meanings: Mapping[str, str] | None = None) -> str:
+    """One key: type, default, choices, where it is defined, and its documentation.
+
+    `meanings` says what its values are, a line each; choices without one are listed by name.
+    """
+    meanings = meanings or {}
     width = min(columns(stream), 110)
     rows = [("type", field.annotation), ("default", _default(field) or "none: must be set")]
-    if field.choices:
+    if field.choices and not meanings:
         rows.append(("choices", ", ".join(field.choices)))
     rows += [("group", field.group), ("defined in", field.owner.replace(":", "."))]
     lines = [style(field.name, "bold", stream)]
     lines += [fill(value, width, indent=" " * 14, first=f"  {name:<12}") for name, value in rows]
     if field.help:
         lines += ["", fill(prose(field.help), width, indent="  ")]
+    if meanings:
+        names = [*field.choices, *(name for name in meanings if name not in field.choices)]
+        room = max(map(len, names)) + 2
+        lines += ["", "  values"]
+        lines += [
+            fill(meanings.get(name, ""), width, indent=" " * (4 + room), first=f"    {name:<{room}}").rstrip()
+            for name in names
+        ]
     return "\n".join(lines)
 
 

@@ -93,12 +93,12 @@ def _tokens(recipe: Recipe, task: Task, mixture: str, say: Say) -> tuple[dict[st
     from align_cli.tasks.preparing import tokens
     from align_cli.tasks.preparing.settings import choose
 
-    if task.prepare is None:
-        return None, f"this version does not prepare rows for {task.name}"
+    if task.prepare is not None:
+        return None, f"{task.name} prepares its rows in its own way"
     tokenizer, why = mixed.tokenizer_of(recipe, say)
     if tokenizer is None:
         return None, why
-    inputs = tokens.inputs(mixture, choose(recipe, tokenizer, say=say))
+    inputs = tokens.inputs(mixture, choose(recipe, tokenizer, say=say), task.shape)
     return explain.explain_tokens(inputs, digest=files.digest_of(inputs)).as_dict(), ""
 
 

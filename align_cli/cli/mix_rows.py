@@ -46,7 +46,9 @@ def rows(mixed: Mixed, numbers: Sequence[int], split: str) -> list[dict[str, Any
             raise UsageError(f"there is no row {number}: the mixture's {what} are 1 to {total}")
     from align_cli.tasks.preparing.inspection import shown_rows
 
-    shown = shown_rows(mixed.recipe, mixed.tokenizer, build, [number - 1 for number in numbers], split)
+    shown = shown_rows(
+        mixed.recipe, mixed.tokenizer, build, [number - 1 for number in numbers], split, shape=mixed.task.shape
+    )
     return [
         {
             "row": row.row + 1,

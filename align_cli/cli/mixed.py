@@ -87,6 +87,7 @@ def engine(name: str | None, workers: int | None) -> Engine | None:
 def make(recipe: Recipe, task: Task, *, tokens: bool, engine: Engine | None, say: Say) -> Mixed:
     """Build the mixture or find it in the store, and prepare its rows as `align train` does."""
     from align_cli.mix.build import build
+    from align_cli.tasks.preparing.tokens import prepare_for
 
     started = time.monotonic()
     needed = needs_tokenizer(recipe)
@@ -96,12 +97,8 @@ def make(recipe: Recipe, task: Task, *, tokens: bool, engine: Engine | None, say
     prepared = None
     if not tokens:
         why = "--no-tokens"
-    elif task.prepare is None:
-        why = f"this version does not prepare rows for {task.name}"
-        if tokenizer is not None:
-            _count_tokens(built, recipe, tokenizer, say)
     elif tokenizer is not None:
-        prepared = task.prepare(recipe, tokenizer, say=say)
+        prepared = prepare_for(task, recipe, tokenizer, say=say)
     return Mixed(
         recipe=recipe,
         task=task,
@@ -128,28 +125,6 @@ def measure(recipe: Recipe, tokenizer: Path | None, say: Say) -> Measure | None:
     from align_cli.tasks.preparing.settings import choose
 
     return measures.measure(recipe, choose(recipe, tokenizer, say=say))
-
-
-def _count_tokens(build: Build, recipe: Recipe, tokenizer: Path, say: Say) -> None:
-    """Put the tokens of each source into the report, for tasks whose rows are not prepared here."""
-    import numpy as np
-    import pyarrow as pa
-
-    counts = measure(recipe, tokenizer, say)
-    assert counts is not None
-    say("counting tokens")
-    sources = build.report["sources"]
-    totals: Any = np.zeros(len(sources), np.int64)
-    for split in ("train", "eval"):
-        if split == "eval" and not build.num_eval:
-            continue
-        mine = np.array([entry["for"] == split for entry in sources])  # rows held out are none to train on
-        with pa.memory_map(str(build.folder / f"{split}.arrow")) as file, pa.ipc.open_stream(file) as reader:
-            for batch in reader:
-                tokens = np.bincount(batch.column("source").to_numpy(), counts.count(batch), len(sources))
-                totals += np.where(mine, tokens, 0).astype(np.int64)
-    for entry, total in zip(sources, totals.tolist(), strict=True):
-        entry["tokens"] = total
 
 
 def with_tokenizer(mixed: Mixed, say: Say) -> Mixed:

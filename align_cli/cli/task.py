@@ -55,7 +55,9 @@ def show_task(
         wanted = field.lstrip("-").replace("-", "_")
         if wanted not in fields:
             raise UsageError(f'{name} has no key "{field}"', hint=suggestion(wanted, fields))
-        document, text = keys.as_dict(fields[wanted]), keys.one_key(fields[wanted], sys.stdout)
+        meanings = task.values(wanted)
+        document = keys.as_dict(fields[wanted]) | {"values": dict(meanings)}
+        text = keys.one_key(fields[wanted], sys.stdout, meanings)
     if as_json:
         documents.write(document, sys.stdout)
     else:
@@ -85,11 +87,11 @@ def suggestion(name: str, known: Any) -> str:
 
 
 def _described(entry: registry.Entry) -> dict[str, Any]:
-    row = {"name": entry.name, "summary": "", "from": entry.distribution or "align", "trains": False, "problem": ""}
+    row = {"name": entry.name, "summary": "", "from": entry.distribution or "align", "problem": ""}
     try:
         task = registry.load(entry)
     except PluginError as error:
         return row | {"problem": error.message}
     if not isinstance(task, Task):
         return row | {"problem": f"registers a {type(task).__name__}, not a Task"}
-    return row | {"summary": task.summary, "trains": task.run is not None, "rows": list(task.rows)}
+    return row | {"summary": task.summary, "rows": list(task.rows)}

@@ -103,8 +103,6 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
     notes = [*adaptation.as_notes(recipe, found), *elsewhere]
     notes += [Note("mixture", line) for line in dict.fromkeys(line for fact in facts for line in fact.notes)]
     notes += known.of_output(recipe)
-    if task.run is None:
-        notes.append(Note("task", f"this version checks and plans {task.name}, but does not train it yet"))
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
     if not as_json:
         from align_cli.cli import render
@@ -123,11 +121,6 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
     from align_cli.launch import host as hosts
     from align_cli.launch import plan as plans
 
-    if task.run is None or task.prepare is None:
-        raise UsageError(
-            f"this version checks and plans {task.name}, but does not train it yet",
-            hint="add --dry-run to see the plan",
-        )
     started = time.monotonic()
     host = hosts.inspect()
     found = adaptation.mismatches(recipe, host)
@@ -146,6 +139,7 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
     from align_cli import worker
     from align_cli.models.locate import locate
     from align_cli.runs import directory
+    from align_cli.tasks.preparing.tokens import prepare_for
 
     worker.silence()
     run = directory.open_run(recipe, restart=restart)
@@ -160,7 +154,7 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
         trust_remote_code=bool(recipe.get("trust_remote_code")),
         say=_say,
     )
-    prepared = task.prepare(recipe, model, say=_say)
+    prepared = prepare_for(task, recipe, model, say=_say)
     tokens = (prepared.report.get("tokens") or {}).get("train")
     plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens)
     render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ def tokenizer(
 
 
 def model(folder: Path, recipe: Recipe) -> Any:
-    """The model in `folder`, as the recipe's model keys say (dtype, attention, quantisation).
+    """The language model in `folder`, as the recipe's model keys say (dtype, attention, quantisation).
 
     It is named as the recipe names it where others can find that name, so that an adapter trained on it does not
     point into our cache.
@@ -48,6 +48,27 @@ def model(folder: Path, recipe: Recipe) -> Any:
     """
     from trl.trainer.utils import create_model_from_path
 
+    return _load(create_model_from_path, folder, recipe)
+
+
+def scorer(folder: Path, recipe: Recipe) -> Any:
+    """The model in `folder` with one score in place of its LM head; a missing score's layer is made at random.
+
+    Raises: as `model`.
+    """
+    from transformers import AutoModelForSequenceClassification, set_seed
+    from trl.trainer.reward_trainer import suppress_seqcls_warning
+    from trl.trainer.utils import create_model_from_path
+
+    def create(name: str, **kwargs: Any) -> Any:
+        with suppress_seqcls_warning():
+            return create_model_from_path(name, AutoModelForSequenceClassification, num_labels=1, **kwargs)
+
+    set_seed(int(recipe.get("seed", 42)))
+    return _load(create, folder, recipe)
+
+
+def _load(create: Callable[..., Any], folder: Path, recipe: Recipe) -> Any:
     kwargs: dict[str, Any] = {
         "dtype": recipe.get("dtype") or "float32",
         "attn_implementation": recipe.get("attn_implementation"),
@@ -58,7 +79,7 @@ def model(folder: Path, recipe: Recipe) -> Any:
     if (config := _quantisation(recipe)) is not None:
         kwargs["quantization_config"] = config
     try:
-        loaded = create_model_from_path(str(folder), **kwargs)
+        loaded = create(str(folder), **kwargs)
     except (OSError, ValueError, RuntimeError) as cause:
         raise UsageError(f"{folder}: this model cannot be loaded: {_first_line(cause)}", hint=_hint(cause)) from cause
     except Exception as cause:
@@ -77,8 +98,8 @@ def model(folder: Path, recipe: Recipe) -> Any:
     return loaded
 
 
-def adapter(recipe: Recipe) -> Any:
-    """The LoRA configuration of the recipe, or None for full fine-tuning."""
+def adapter(recipe: Recipe, *, task_type: str = "CAUSAL_LM") -> Any:
+    """The LoRA configuration of the recipe, or None for full fine-tuning; `task_type` where the recipe has none."""
     if not recipe.get("use_peft"):
         return None
     if find_spec("peft") is None:
@@ -90,7 +111,7 @@ def adapter(recipe: Recipe) -> Any:
         # One entry may be a pattern or "all-linear", which peft takes as a string only.
         targets = targets[0] if len(targets) == 1 else list(targets)
     return LoraConfig(
-        task_type=recipe.get("lora_task_type"),
+        task_type=recipe.values.get("lora_task_type") or task_type,
         r=recipe.get("lora_r"),
         target_modules=targets,
         target_parameters=recipe.get("lora_target_parameters"),

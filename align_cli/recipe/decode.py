@@ -45,6 +45,8 @@ def typed(field: Field, value: Any, text: str | None = None) -> Any:
         if "none" in kinds or "any" in kinds:
             return None
         raise WrongType(f"{_wanted(field, kinds)}, not null")
+    if field.choices and "list" in kinds:
+        return _choices(field, kinds, value)
     if field.choices and not isinstance(value, dict | list):
         return _choice(field, kinds, value, text)
     if isinstance(value, bool):
@@ -184,6 +186,13 @@ def _choice(field: Field, kinds: frozenset[str], value: Any, text: str | None) -
     shown = list(field.choices) if len(field.choices) <= 12 else [*field.choices[:8], "…"]
     hint = f"did you mean {' or '.join(near)}?" if near else ""
     raise WrongType(f"one of {', '.join(shown)}, not {_called(value)}" + (f"; {hint}" if hint else ""))
+
+
+def _choices(field: Field, kinds: frozenset[str], value: Any) -> list[Any]:
+    """A list of choices; one alone, or several with commas between them, may be written without brackets."""
+    items = value.strip("[] ").split(",") if isinstance(value, str) else value if isinstance(value, list) else [value]
+    plain = kinds - {"none"}
+    return [_choice(field, plain, item.strip(" '\"") if isinstance(item, str) else item, None) for item in items]
 
 
 def _from_bool(field: Field, kinds: frozenset[str], value: bool, text: str | None) -> Any:

@@ -23,7 +23,7 @@ from typing import Any
 from align_cli import files, packages
 from align_cli.errors import PluginError
 
-_FORMAT = 3  # of the cache; raise it when Field or the reader changes
+_FORMAT = 4  # of the cache; raise it when Field or the reader changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,7 @@ def fields_of(configs: Sequence[str]) -> dict[str, Field]:
                     raw.default,
                     raw.static,
                     raw.help,
-                    raw.choices or EXTRA_CHOICES.get(raw.name, ()),
+                    _choices(raw.choices or EXTRA_CHOICES.get(raw.name, ()), f"{raw.owner}.{raw.name}"),
                     raw.owner,
                     group_of(raw.name),
                 )
@@ -81,6 +81,14 @@ EXTRA_CHOICES: Mapping[str, tuple[str, ...]] = {
     "log_level": ("detail", "debug", "info", "warning", "error", "critical", "passive"),
     "log_level_replica": ("detail", "debug", "info", "warning", "error", "critical", "passive"),
 }
+
+
+#: Values of our own beside upstream's choices.
+OUR_CHOICES: Mapping[str, tuple[str, ...]] = {"trl.trainer.dpo_config:DPOConfig.loss_type": ("kto_pair",)}
+
+
+def _choices(upstream: tuple[str, ...], field: str) -> tuple[str, ...]:
+    return (*upstream, *OUR_CHOICES.get(field, ())) if upstream else ()
 
 
 def groups() -> list[str]:

@@ -14,6 +14,8 @@ _WORDS = {
     "cpt": "cpt",
     "pretraining": "cpt",
     "kto": "kto",
+    "reward": "reward",
+    "rm": "reward",
     "apo": "dpo",
     "ipo": "dpo",
 }
@@ -21,6 +23,8 @@ _WORDS = {
 _KEYS = (
     ("cpt", {"text_column"}),
     ("orpo", {"max_completion_length", "disable_dropout"}),
+    ("kto", {"desirable_weight", "undesirable_weight"}),
+    ("reward", {"center_rewards_coefficient"}),
     (
         "dpo",
         {"loss_weights", "precompute_ref_log_probs", "rpo_alpha", "sync_ref_model", "f_divergence_type", "ld_alpha"},

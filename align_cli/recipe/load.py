@@ -292,7 +292,7 @@ def _other_tasks(key: str, own: str) -> str:
     from align_cli.errors import AlignError
 
     having = []
-    for name in ("sft", "dpo", "orpo"):
+    for name in registry.built_in(registry.TASKS):
         if name == own:
             continue
         try:
@@ -300,7 +300,10 @@ def _other_tasks(key: str, own: str) -> str:
                 having.append(name)
         except (AlignError, ImportError, AttributeError):
             continue
-    return f"a key of {' and '.join(having)}, not of {own}" if having else ""
+    if not having:
+        return ""
+    named = " and ".join(filter(None, (", ".join(having[:-1]), having[-1])))
+    return f"a key of {named}, not of {own}"
 
 
 def _scrubbed(origin: Origin, hidden: tuple[str, ...]) -> Origin:

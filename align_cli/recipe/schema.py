@@ -153,6 +153,16 @@ class AlignFields:
     """Evaluate on at most this many rows."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReferenceFields:
+    """Flat keys of our own for tasks that measure the policy against a reference model."""
+
+    ref_model_name_or_path: str | None = None
+    """Reference model: a folder, `.gguf` file or Hub id; empty: the model that training starts from."""
+    ref_model_revision: str | None = None
+    """Revision of the reference model on the Hub."""
+
+
 @dataclass(frozen=True, slots=True)
 class Origin:
     """Where a value came from. `place` is `file:line`, the words of the command line, or the profile's name."""

@@ -104,13 +104,14 @@ class Reader:
                 help_, choices = _metadata(metadata)
         elif value is not None:
             default, static = _literal(value)
+        text = _one_line(help_ or doc or below).replace("%%", "%")
         return RawField(
             name=statement.target.id,
             annotation=annotation,
             default=default,
             static=static,
-            help=_one_line(help_ or doc or below).replace("%%", "%"),
-            choices=choices or self._choices(module, statement.annotation),
+            help=text,
+            choices=choices or self._choices(module, statement.annotation) or _choices_in(text),
             owner=f"{module.name}:{owner.name}",
         )
 
@@ -241,6 +242,15 @@ def _metadata(node: ast.Dict) -> tuple[str, tuple[str, ...]]:
         elif key.value == "choices" and known:
             choices = tuple(str(choice) for choice in literal)
     return help_, choices
+
+
+_POSSIBLE = re.compile(r"Possible values are:? ([^.]*)")
+
+
+def _choices_in(text: str) -> tuple[str, ...]:
+    """What a documentation lists, quoted, as possible values: "Possible values are: `'a'`, `'b'`."."""
+    found = _POSSIBLE.search(text)
+    return tuple(re.findall(r"`'?(\w+)'?`", re.sub(r"\([^)]*\)", "", found[1]))) if found else ()
 
 
 def _string(node: ast.stmt | None) -> str:

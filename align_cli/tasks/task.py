@@ -10,6 +10,9 @@ from typing import Any, Literal
 from align_cli.errors import Problem
 from align_cli.recipe.schema import Recipe
 
+#: What a trainer reads: sequences with labels; pairs of answers to one prompt; single answers with a label; or whole
+#: conversations of which one is to score higher.
+Shape = Literal["sequences", "pairs", "judged", "scored"]
 RowKind = Literal["text", "messages", "prompt_completion", "preference", "unpaired", "prompt"]
 
 
@@ -78,9 +81,13 @@ class Task:
     """Row kinds it trains on, most specific first; the mixing layer maps layouts to one of them."""
     configs: tuple[str, ...]
     """`module:Class` of the dataclasses whose fields are the recipe's keys, first wins; read statically."""
+    run: Callable[[Context], Result]
+    """The work itself, in each worker."""
+    shape: Shape = "sequences"
+    """What the rows become before the work."""
     prepare: Callable[..., Prepared] | None = None
-    """`prepare(recipe, model_folder, say=…) -> Prepared`, in the parent, without torch."""
-    run: Callable[[Context], Result] | None = None
-    """The work itself, in each worker. None: this version checks and plans the task but does not train it."""
+    """Another way of preparing, `prepare(recipe, model_folder, say=…) -> Prepared`, in the parent, without torch."""
     check: Callable[[Recipe], Iterable[Problem]] = lambda recipe: ()
     """Rules across keys that only this task knows."""
+    values: Callable[[str], Mapping[str, str]] = lambda key: {}
+    """What the values of a key mean, a line each; shown by `align task show TASK KEY`."""

@@ -6,10 +6,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import mixing, preparing, sft, startup
+from tests.benchmarks import mixing, preferences, preparing, sft, startup
 from tests.benchmarks.measure import Row
 
-_ALL = {"startup": startup.rows, "sft": sft.rows, "preparing": preparing.rows, "mixing": mixing.rows}
+_ALL = {
+    "startup": startup.rows,
+    "sft": sft.rows,
+    "preferences": preferences.rows,
+    "preparing": preparing.rows,
+    "mixing": mixing.rows,
+}
 
 
 def main(names: list[str]) -> int:

@@ -58,6 +58,43 @@ def five_sources(scratch: Path, count: int) -> list[Path]:
     return paths
 
 
+def preference_rows(scratch: Path, count: int) -> Path:
+    """A folder with `train.jsonl` of `count` pairs (`prompt`, `chosen`, `rejected`), real ones where at hand."""
+    return _written(scratch / f"pairs-{count}", itertools.islice(itertools.cycle(_pairs()), count))
+
+
+def judged_rows(scratch: Path, count: int) -> Path:
+    """A folder with `train.jsonl` of `count` answers (`prompt`, `completion`, `label`), good and bad in turn."""
+    made = (
+        {"prompt": row["prompt"], "completion": row[side], "label": side == "chosen"}
+        for row, side in zip(itertools.cycle(_pairs()), itertools.cycle(("chosen", "rejected")), strict=False)
+    )
+    return _written(scratch / f"judged-{count}", itertools.islice(made, count))
+
+
+def _written(folder: Path, rows: Iterator[dict[str, Any]]) -> Path:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def _pairs() -> Iterator[dict[str, Any]]:
+    """Dialogues of hh-rlhf with two last answers; without them, shipped conversations with another's answer."""
+    path = SHARED / "datasets" / "parquet" / "hh-harmless-messages" / "test-00000-of-00001.parquet"
+    if not path.exists():
+        shipped = [row for row in _shipped() if row[-1]["role"] == "assistant"]
+        for row, other in zip(shipped, [*shipped[1:], shipped[0]], strict=True):
+            yield {"prompt": row[:-1], "chosen": row[-1:], "rejected": other[-1:]}
+        return
+    import pyarrow.parquet as pq
+
+    for row in pq.read_table(path).to_pylist():
+        chosen, rejected = row["chosen"], row["rejected"]
+        whole = chosen[:-1] == rejected[:-1] and all(turn["content"] for turn in (*chosen, rejected[-1]))
+        if whole and chosen[-1]["role"] == "assistant" and chosen[-1] != rejected[-1]:
+            yield {"prompt": chosen[:-1], "chosen": chosen[-1:], "rejected": rejected[-1:]}
+
+
 def has_sets() -> bool:
     """Whether the real sets are here."""
     return (SHARED / "datasets" / "t0-p3").is_dir()

@@ -76,7 +76,7 @@ def test_the_task_comes_from_the_path_or_is_the_usual_one(align: Align, recipe: 
     assert "there is no recipe gone.yaml" in missing.err
 
 
-def test_a_task_that_does_not_train_yet_mixes(align: Align, recipe: Path, tmp_path: Path):
+def test_pairs_are_mixed_without_a_tokenizer_at_hand(align: Align, recipe: Path, tmp_path: Path):
     pair = {"prompt": "p", "chosen": "good", "rejected": "bad"}
     rows(tmp_path / "pairs.jsonl", [{**pair, "prompt": f"p{n}"} for n in range(4)])
 
@@ -84,7 +84,7 @@ def test_a_task_that_does_not_train_yet_mixes(align: Align, recipe: Path, tmp_pa
 
     assert done.code == 0
     assert done.document["mixture"]["num_train"] == 3
-    assert "dpo" in done.document["why_no_tokens"]
+    assert "org/model" in done.document["why_no_tokens"]
 
 
 def test_missing_data_are_said_before_any_work(mix, tmp_path: Path):

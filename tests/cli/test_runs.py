@@ -56,7 +56,7 @@ def test_the_list_as_json_is_one_document(two, align):
         (["ls", "--sort", "colour"], 2, 'runs cannot be sorted by "colour"'),
         (["ls", "--task", "dop"], 2, "did you mean dpo"),
         (["show", "c"], 2, 'there is no run "c"'),
-        (["show"], 2, "missing argument 'RUN...'"),
+        (["show"], 2, "missing argument 'RUN'"),
         (["show", "a", "--metric", "loss"], 2, "go with --curves or --plot"),
         (["show", "a", "--curves", "--metric", "los"], 2, "did you mean loss?"),
         (["show", "a", "--curves", "--smooth", "1"], 2, "--smooth 1 is not from 0 to below 1"),

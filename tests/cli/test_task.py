@@ -9,7 +9,6 @@ def test_tasks_are_listed(align: Align):
     rows = {row["name"]: row for row in align("task", "ls", "--json").document}
 
     assert {"sft", "dpo", "orpo", "cpt"} <= set(rows)
-    assert rows["sft"]["trains"]
 
 
 def test_one_key_is_shown_with_choices_and_owner(align: Align):
@@ -56,7 +55,7 @@ def _plugins(folder: Path) -> str:
     import align_cli
 
     root = str(Path(align_cli.__path__[0]).parent)
-    task = "Task(name='good', summary='A good one', rows=('text',), configs=('align_cli.recipe.schema:AlignFields',))"
+    task = "Task(name='good', summary='A good one', rows=('text',), configs=('align_cli.recipe.schema:AlignFields',), run=print)"
     (folder / "good_plugin.py").write_text(
         f"from align_cli.tasks.task import Task\nTASK = {task}\nODD = 1\n", encoding="utf-8"
     )

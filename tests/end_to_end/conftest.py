@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ output_dir: out
 CLOCKS = ("runtime", "per_second")
 
 Train = Callable[..., Path]
+TrainTask = Callable[..., Path]
 
 
 @pytest.fixture(scope="session")
@@ -74,24 +75,40 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def train(workplace: Path) -> Train:
     """`train(key=value, …)` runs `r.yaml` with these overrides in this process; the run directory."""
 
-    def run(**values: Any) -> Path:
-        from align_cli import registry, worker
-        from align_cli.models.locate import locate
-        from align_cli.recipe import load
-        from align_cli.runs import directory
+    return lambda **values: work("sft", workplace / "r.yaml", **values)
 
-        task = registry.get(registry.TASKS, "sft")
-        words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
-        recipe = load.load([str(workplace / "r.yaml"), *words], task)
-        run = directory.open_run(recipe)
-        assert run.state != "finished"
-        model = locate(recipe.get("model_name_or_path"))
-        prepared = task.prepare(recipe, model)
-        directory.seal(run, recipe, {}, prepared, model)
-        worker.run(run.path)
-        return run.path
+
+@pytest.fixture
+def train_task(workplace: Path) -> TrainTask:
+    """`train_task(task, rows, key=value, …)` trains on these rows in this process; the run directory."""
+
+    def run(task: str, rows: Sequence[Mapping[str, Any]], **values: Any) -> Path:
+        (workplace / "task.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        recipe = workplace / "task.yaml"
+        recipe.write_text("mixture: {sources: [{path: task.jsonl}], combine: trl}\noutput_dir: out\n")
+        return work(task, recipe, **values)
 
     return run
+
+
+def work(task_name: str, path: Path, *, say: Callable[[str], None] = lambda line: None, **values: Any) -> Path:
+    """The road of `align train` from a recipe file to a finished run, in this process; the run directory."""
+    from align_cli import registry, worker
+    from align_cli.models.locate import locate
+    from align_cli.recipe import load
+    from align_cli.runs import directory
+    from align_cli.tasks.preparing.tokens import prepare_for
+
+    task = registry.get(registry.TASKS, task_name)
+    words = [f"{key}={value if isinstance(value, str) else json.dumps(value)}" for key, value in values.items()]
+    recipe = load.load([str(path), *words], task)
+    run = directory.open_run(recipe)
+    assert run.state != "finished"
+    model = locate(recipe.get("model_name_or_path"))
+    prepared = prepare_for(task, recipe, model)
+    directory.seal(run, recipe, {}, prepared, model)
+    worker.run(run.path, say=say)
+    return run.path
 
 
 def start(*words: str) -> subprocess.Popen[str]:
@@ -110,6 +127,11 @@ def curve(run: Path) -> list[dict[str, Any]]:
     """Everything that was logged, without what a clock says."""
     lines = [json.loads(line) for line in (run / "align" / "metrics.jsonl").read_text().splitlines()]
     return [{key: value for key, value in line.items() if not key.endswith(CLOCKS)} for line in lines]
+
+
+def losses_of(run: Path) -> list[float]:
+    """The training losses that were logged."""
+    return [line["loss"] for line in curve(run) if "loss" in line]
 
 
 def wait_for(path: Path, text: str = "", seconds: float = 120) -> None:

@@ -50,7 +50,6 @@ RECIPE_WORDS: list[tuple[str, str, dict[str, Any]]] = [
     ),
     ("sft", "packing_strategy: ffd", {"packing_strategy": "bfd"}),
     ("dpo", "loss_type: aot_pair", {"loss_type": ["aot_unpaired"]}),
-    ("dpo", "loss_type: kto_pair", {"loss_type": ["kto_pair"]}),
     ("dpo", "padding_free: true", {"padding_free": True}),
     ("sft", "optim: adamw_hf", {"optim": "adamw_torch"}),
     ("sft", "torch_dtype: torch.float32", {"dtype": "float32"}),

@@ -14,6 +14,16 @@ from align_cli.cli.render.rows import shortened
 from align_cli.cli.signs import visible
 from align_cli.cli.text import has_colour
 
+#: What is told of a finished run, where it was measured.
+_RESULTS = (
+    "train_loss",
+    "eval_loss",
+    "eval_rewards/accuracies",
+    "eval_rewards/margins",
+    "eval_accuracy",
+    "eval_mean_token_accuracy",
+)
+
 
 def preparation(report: Mapping[str, Any], plan: Mapping[str, Any], stream: TextIO, *, from_store: bool) -> None:
     """The preparation report of a task's `prepare`, and the steps that follow from it."""
@@ -28,6 +38,7 @@ def preparation(report: Mapping[str, Any], plan: Mapping[str, Any], stream: Text
         blocks += [heading("Notes"), lines(str(note) for note in notes)]
     if segments := (report.get("sample") or {}).get("segments"):
         shown = "the loss covers the coloured text" if has_colour(stream) else "the loss covers the text in ⟦ ⟧"
+        shown = "whole answers are scored" if report.get("loss") == "score" else shown
         blocks += [heading("Sample", shown), Padding(sample(segments, colour=has_colour(stream)), (0, 0, 0, 2))]
     emit(stream, *blocks, Text(""))
 
@@ -36,8 +47,7 @@ def finished(summary: Mapping[str, Any], stream: TextIO) -> None:
     """The end of a run: what came out, where it is, what to type next."""
     rows = [("run", str(summary["run"]))]
     metrics = summary.get("metrics") or {}
-    wanted = ("train_loss", "eval_loss", "eval_mean_token_accuracy")
-    if shown := [f"{name} {metrics[name]:.4g}" for name in wanted if isinstance(metrics.get(name), (int, float))]:
+    if shown := [f"{name} {metrics[name]:.4g}" for name in _RESULTS if isinstance(metrics.get(name), (int, float))]:
         rows.append(("result", ", ".join(shown)))
     if seconds := summary.get("seconds"):
         rows.append(("time", duration(seconds)))
@@ -78,9 +88,10 @@ def _facts(report: Mapping[str, Any], plan: Mapping[str, Any]) -> list[tuple[str
     evaluation = f", {sequences['eval']:,} to evaluate on" if sequences.get("eval") else ""
     packed = report.get("packing")
     how = f" ({packed['strategy']}, {packed['fill']:.1%} full)" if packed and "fill" in packed else ""
-    rows.append(("sequences", f"{number(sequences.get('train'))} to train on{how}{evaluation}"))
+    unit = str(report.get("unit") or "sequences")
+    rows.append((unit, f"{number(sequences.get('train'))} to train on{how}{evaluation}"))
     if tokens:
-        share = tokens.get("share_in_loss")
+        share = tokens.get("share_in_loss") if report.get("loss") != "score" else None
         in_loss = f", {share:.1%} of them in the loss" if share is not None else ""
         rows.append(("tokens", f"{number(tokens.get('train'))} per epoch{in_loss}"))
     if lengths := report.get("lengths"):
@@ -104,7 +115,7 @@ def _facts(report: Mapping[str, Any], plan: Mapping[str, Any]) -> list[tuple[str
         rows.append(("template", "none: these rows are plain text, not conversations"))
     if plan.get("num_steps"):
         per_epoch = f" ({plan['steps_per_epoch']:,} per epoch)" if plan.get("steps_per_epoch") else ""
-        rows.append(("steps", f"{plan['num_steps']:,}{per_epoch}, {plan['global_batch_size']} sequences each"))
+        rows.append(("steps", f"{plan['num_steps']:,}{per_epoch}, {plan['global_batch_size']} {unit} each"))
     return rows
 
 

@@ -95,7 +95,7 @@ def encode(rendering: Rendering, tokenizer: Tokenizer, *, add_special_tokens: bo
         start = 0
         for index, (row, prompt) in enumerate(zip(rows, prompts, strict=True)):
             alone = prompt.ids
-            shared = _common_prefix(alone, row)
+            shared = common_prefix(alone, row)
             merged[index] = shared < len(alone)
             trained[start : start + shared] = False
             start += len(row)
@@ -156,7 +156,7 @@ def _mask_of_spans(encoding: Any, spans: list[Span]) -> np.ndarray:
     return mask
 
 
-def _common_prefix(prompt: list[int], whole: list[int]) -> int:
+def common_prefix(prompt: list[int], whole: list[int]) -> int:
     """Number of leading tokens the two share: where the completion begins, even if tokens merge across the border."""
     if whole[: len(prompt)] == prompt:
         return len(prompt)

@@ -25,6 +25,9 @@ _SENTENCES = {
     "no trained token": "{rows} without any token in the loss, left out",
     "loss after max_length": "{rows} with nothing in the loss within max_length {limit}, left out: "
     "what comes before is too long alone",
+    "too long to score": "{rows} longer than max_length {limit}, left out: a score is given to a whole answer",
+    "long prompt": "{rows} whose prompt has max_prompt_length tokens or more, left out",
+    "equal within max_length": "{rows} whose two answers are equal within max_length {limit}: they teach nothing",
     "merged prompt": "{rows} whose prompt ends in the middle of a token: that token is trained as part of the "
     "completion (as TRL does), but never seen so when the model is used; end prompts before the white space",
     "other prompt": "{rows} whose prompt is rendered differently once the completion follows: "

@@ -10,12 +10,15 @@ from typing import Any
 
 from align_cli.mix.build import Build
 from align_cli.recipe.schema import Recipe
+from align_cli.tasks.preparing.answering import Answering, are_answers
+from align_cli.tasks.preparing.answers import Answers, Limits, cut
 from align_cli.tasks.preparing.encoding import encode
 from align_cli.tasks.preparing.findings import place_in
-from align_cli.tasks.preparing.rendering import Renderer, Row, sides_of
+from align_cli.tasks.preparing.rendering import Renderer, Row
 from align_cli.tasks.preparing.settings import Chosen, choose
 from align_cli.tasks.preparing.statistics import segments
 from align_cli.tasks.preparing.streams import columns_of, is_conversational, read_chosen
+from align_cli.tasks.task import Shape
 
 #: Text and whether it is in the loss; None: a heading of ours, or no loss is known.
 Segment = tuple[str, bool | None]
@@ -52,6 +55,7 @@ def shown_rows(
     rows: Sequence[int],
     split: str = "train",
     *,
+    shape: Shape = "sequences",
     say: Callable[[str], None] = lambda line: None,
 ) -> list[ShownRow]:
     """The rows with these indices (from 0), in the order asked for.
@@ -66,9 +70,11 @@ def shown_rows(
     columns, conversational = columns_of(path), is_conversational(path)
     chosen = choose(recipe, model, say=say) if model is not None else None
     shower: Callable[[Row], _Shown] = _plain
-    if chosen is not None and (chosen.template is not None or not conversational):
-        names = (*columns, "completion") if "chosen" in columns else columns
-        renderer = chosen.renderer(names, conversational=conversational)
+    if chosen is not None and (chosen.template is not None or not conversational) and are_answers(columns):
+        answering = Answering.of(chosen, columns, conversational=conversational)
+        shower = _Answered(answering, None if shape == "scored" else chosen.limits, shape)
+    elif chosen is not None and (chosen.template is not None or not conversational):
+        renderer = chosen.renderer(columns, conversational=conversational)
         settings = chosen.settings
         packing = settings.eval_packing if split == "eval" else settings.packing
         # Other packing continues a long row in the next sequence.
@@ -149,18 +155,9 @@ class _Masked:
 
     def __call__(self, row: Row) -> _Shown:
         shown = _Shown()
-        for number, (name, side) in enumerate(sides_of(row)):
-            if name:
-                shown.segments.append(("\n" * bool(number) + f"{name}:\n", None))
-            self._add(side, f"{name}: " if name else "", shown)
-        return shown
-
-    def _add(self, row: Row, name: str, shown: _Shown) -> None:
         rendering = self.renderer.render([row])
         if rendering.refused:
-            shown.notes.append(f"{name}the chat template refuses the row: {rendering.refused[0].reason}")
-            shown.segments += _plain(row).segments
-            return
+            return _refused(row, rendering.refused[0].reason)
         chosen = self.chosen
         whole = encode(
             rendering,
@@ -177,9 +174,66 @@ class _Masked:
         else:
             shown.segments += segments(kept.ids.tolist(), kept.trained.tolist(), chosen.tokenizer)
             if not in_loss:
-                shown.notes.append(f"{name}no token of it is in the loss, so the row is left out")
+                shown.notes.append("no token of it is in the loss, so the row is left out")
         if lost := len(whole.ids) - len(kept.ids):
             ids = whole.ids[:lost] if keep_end else whole.ids[len(kept.ids) :]
             side = "first" if keep_end else "last"
             shown.cut.append(chosen.tokenizer.backend.decode(ids.tolist(), skip_special_tokens=False))
-            shown.notes.append(f"{name}max_length {self.limit} cuts the {side} {lost:,} tokens")
+            shown.notes.append(f"max_length {self.limit} cuts the {side} {lost:,} tokens")
+        return shown
+
+
+@dataclass(frozen=True)
+class _Answered:
+    """Shows a prompt with each of its answers as they are trained on."""
+
+    answering: Answering
+    limits: Limits | None
+    """None: nothing is cut."""
+    shape: Shape
+
+    def __call__(self, row: Row) -> _Shown:
+        rendering = self.answering.render([row])
+        if rendering.refused:
+            return _refused(row, rendering.refused[0].reason)
+        whole = self.answering.encode(rendering)
+        kept = whole if self.limits is None else cut(whole, self.limits)
+        backend = self.answering.chosen.tokenizer.backend
+        shown = _Shown()
+        for number, (name, before, after) in enumerate(zip(self.answering.sides, whole.sides, kept.sides, strict=True)):
+            heading = name if self.answering.paired else "good" if row["label"] else "bad"
+            shown.segments.append(("\n" * bool(number) + f"{heading}:\n", None))
+            prompt, answer = kept.prompts.ids.tolist(), after.ids.tolist()
+            in_loss = [False] * len(prompt) + [self.shape != "scored"] * len(answer)
+            shown.segments += segments([*prompt, *answer], in_loss, self.answering.chosen.tokenizer)
+            shown.count(len(whole.prompts.ids) + len(before.ids), sum(in_loss))
+            if lost := before.ids[len(answer) :].tolist():
+                shown.cut.append(backend.decode(lost, skip_special_tokens=False))
+                shown.notes.append(f"{heading}: max_length {self._longest} cuts the last {len(lost):,} tokens")
+            if not answer:
+                shown.notes.append(f"{heading}: nothing of it is left, so the row is left out")
+        if lost := len(whole.prompts.ids) - len(kept.prompts.ids):
+            end = self.limits is not None and self.limits.keep_end
+            ids = whole.prompts.ids[:lost] if end else whole.prompts.ids[-lost:]
+            shown.cut.insert(0, backend.decode(ids.tolist(), skip_special_tokens=False))
+            shown.notes.append(f"the {'first' if end else 'last'} {lost:,} tokens of the prompt are cut")
+        self._note_left_out(whole, shown)
+        return shown
+
+    @property
+    def _longest(self) -> int | None:
+        return self.answering.chosen.settings.max_length
+
+    def _note_left_out(self, whole: Answers, shown: _Shown) -> None:
+        settings = self.answering.chosen.settings
+        prompt = len(whole.prompts.ids)
+        if self.shape == "scored" and self._longest is not None and prompt + int(whole.longest[0]) > self._longest:
+            shown.notes.append(f"longer than max_length {self._longest}, so the row is left out")
+        if settings.drop_long_prompts and prompt >= (settings.max_prompt_length or prompt + 1):
+            shown.notes.append("its prompt has max_prompt_length tokens or more, so the row is left out")
+
+
+def _refused(row: Row, reason: str) -> _Shown:
+    shown = _plain(row)
+    shown.notes.append(f"the chat template refuses the row: {reason}")
+    return shown

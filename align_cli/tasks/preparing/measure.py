@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from align_cli.errors import RecipeError
 from align_cli.files import digest_of
 from align_cli.mix.measure import Measure
 from align_cli.recipe.schema import Recipe
+from align_cli.tasks.preparing.answering import Answering, are_answers
 from align_cli.tasks.preparing.encoding import encode
-from align_cli.tasks.preparing.rendering import Renderer, Row, sides_of
+from align_cli.tasks.preparing.rendering import Refusal, Renderer
 from align_cli.tasks.preparing.settings import NO_TEMPLATE, Chosen
 from align_cli.tasks.preparing.streams import has_turns, pieces, rows_in
 
@@ -20,9 +22,17 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
 #: Raise when equal inputs give other counts.
-_CODE = 1
+_CODE = 2
 #: The settings that decide how long a whole row is.
-_SETTINGS = ("assistant_only_loss", "add_special_tokens", "append_eos_text", "append_eos_id", "insert_empty_system")
+_SETTINGS = (
+    "assistant_only_loss",
+    "add_special_tokens",
+    "append_eos_text",
+    "append_eos_id",
+    "insert_empty_system",
+    "render_separately",
+    "close_answers",
+)
 
 
 def measure(recipe: Recipe, chosen: Chosen) -> Measure:
@@ -59,8 +69,7 @@ def lengths_renderer(chosen: Chosen, *, conversational: bool) -> Renderer:
     Raises:
         RecipeError: conversations need a chat template.
     """
-    if conversational and chosen.template is None:
-        raise RecipeError("the recipe does not fit the rows and the tokenizer", problems=[NO_TEMPLATE])
+    _demand_template(chosen, conversational=conversational)
     trained = chosen.renderer((), conversational=conversational)
     template = trained.marked if conversational and chosen.settings.assistant_only_loss else trained.template
     return Renderer(template, trained.variables, "all", trained.eos, trained.insert_empty_system)
@@ -68,23 +77,37 @@ def lengths_renderer(chosen: Chosen, *, conversational: bool) -> Renderer:
 
 def _count(batch: pa.RecordBatch, chosen: Chosen) -> np.ndarray:
     """(rows,) int64."""
-    import numpy as np
-
     conversational = has_turns(batch.schema)
-    flat: list[Row] = []
-    owners: list[int] = []
-    for index, row in enumerate(rows_in(batch)):
-        for _, side in sides_of(row):
-            flat.append(side)
-            owners.append(index)
-    rendering = lengths_renderer(chosen, conversational=conversational).render(flat)
+    if are_answers(batch.schema.names):
+        return _count_answers(batch, chosen, conversational=conversational)
+    rendering = lengths_renderer(chosen, conversational=conversational).render(rows_in(batch))
     encoded = encode(
         rendering,
         chosen.tokenizer,
         add_special_tokens=chosen.adds_special_tokens(conversational=conversational),
         append=chosen.appended,
     )
-    accepted = np.delete(np.array(owners, np.int64), [row for row, _ in rendering.refused])
-    # Weights are floats: exact far beyond the length of any row.
-    counts: np.ndarray = np.bincount(accepted, encoded.lengths, batch.num_rows).astype(np.int64)
+    return _by_row(batch.num_rows, rendering.refused, encoded.lengths)
+
+
+def _count_answers(batch: pa.RecordBatch, chosen: Chosen, *, conversational: bool) -> np.ndarray:
+    """(rows,) int64: each answer with its prompt."""
+    _demand_template(chosen, conversational=conversational)
+    answering = Answering.of(chosen, batch.schema.names, conversational=conversational)
+    rendering = answering.render(rows_in(batch))
+    whole = answering.encode(rendering)
+    return _by_row(batch.num_rows, rendering.refused, sum(side.lengths + whole.prompts.lengths for side in whole.sides))
+
+
+def _by_row(rows: int, refused: Sequence[Refusal], lengths: Any) -> np.ndarray:
+    """`lengths` of the accepted rows in their places, 0 for refused ones."""
+    import numpy as np
+
+    counts: np.ndarray = np.zeros(rows, np.int64)
+    counts[np.delete(np.arange(rows), [row for row, _ in refused])] = lengths
     return counts
+
+
+def _demand_template(chosen: Chosen, *, conversational: bool) -> None:
+    if conversational and chosen.template is None:
+        raise RecipeError("the recipe does not fit the rows and the tokenizer", problems=[NO_TEMPLATE])

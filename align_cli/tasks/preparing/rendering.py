@@ -41,6 +41,17 @@ class Rendering:
     refused: list[Refusal] = field(default_factory=list)
 
 
+@dataclass
+class AnswersRendering:
+    """A batch of prompts with their answers as text, in order; refused rows have no text."""
+
+    prompts: list[str] = field(default_factory=list)
+    """Each prompt alone, as a model is asked."""
+    wholes: tuple[list[str], ...] = ()
+    """For each side, every prompt with that side's answer."""
+    refused: list[Refusal] = field(default_factory=list)
+
+
 @dataclass(frozen=True)
 class Renderer:
     """How the rows of one data set become text.
@@ -63,6 +74,27 @@ class Renderer:
                 self._render_one(row, made)
             except TemplateRefusal as refusal:
                 made.refused.append(Refusal(index, str(refusal)))
+        return made
+
+    def render_answers(
+        self, rows: Iterable[Row], sides: Sequence[str], *, separately: bool = False
+    ) -> AnswersRendering:
+        """A batch of rows with a `prompt` and the answers in the columns `sides`, text or turns.
+
+        The conversation is rendered whole for each answer, so that an answer reads exactly as it will when the model
+        gives it. `separately` renders prompt and answer each as a conversation of its own and joins the texts: the
+        Alignment Handbook's way of 2024, wrong for templates that begin every conversation with something.
+        """
+        made = AnswersRendering(wholes=tuple([] for _ in sides))
+        for index, row in enumerate(rows):
+            try:
+                prompt, wholes = self._prompt_and_wholes(row, sides, separately=separately)
+            except TemplateRefusal as refusal:
+                made.refused.append(Refusal(index, str(refusal)))
+                continue
+            made.prompts.append(prompt)
+            for texts, whole in zip(made.wholes, wholes, strict=True):
+                texts.append(whole)
         return made
 
     def assistant_spans(self, messages: Messages, variables: Mapping[str, Any]) -> tuple[str, list[Span]]:
@@ -113,6 +145,18 @@ class Renderer:
         made.texts.append(text)
         if head is not None:
             made.prompts.append(head)
+
+    def _prompt_and_wholes(self, row: Row, sides: Sequence[str], *, separately: bool) -> tuple[str, list[str]]:
+        asked = row["prompt"]
+        if isinstance(asked, str):
+            return asked, [asked + self._closed(row[side]) for side in sides]
+        assert self.template is not None
+        variables, turns = self._variables(row), self._with_system(asked)
+        if separately:
+            prompt = self.template.render(turns, variables)
+            return prompt, [prompt + self.template.render(row[side], variables) for side in sides]
+        prompt = self.template.render(turns, variables, add_generation_prompt=True)
+        return prompt, [self.template.render([*turns, *row[side]], variables) for side in sides]
 
     def _prompt_alone(self, row: Row, made: Rendering) -> None:
         text = row["prompt"]
@@ -170,14 +214,6 @@ def sample_conversation() -> list[dict[str, str]]:
         {"role": "assistant", "content": "dummy answer"},
         {"role": "user", "content": "dummy question"},
     ]
-
-
-def sides_of(row: Row) -> list[tuple[str, Row]]:
-    """What a model is shown of a row, each part named: both answers of a preference; else the row, with no name."""
-    if "chosen" not in row:
-        return [("", row)]
-    shared = {key: value for key, value in row.items() if key not in ("chosen", "rejected")}
-    return [(side, {**shared, "completion": row[side]}) for side in ("chosen", "rejected")]
 
 
 def rows_of(columns: Mapping[str, Sequence[Any]]) -> list[Row]:

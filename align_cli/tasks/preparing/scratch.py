@@ -69,7 +69,7 @@ class Scratch:
             at += size
         trained = stored >= 0
         encoded = Encoded(np.where(trained, stored, ~stored), trained, np.array(lengths, np.int64))
-        writer.write(encoded, pieces if packed.separate else None)
+        writer.write_encoded(encoded, pieces if packed.separate else None)
 
     def _read(self, room: memoryview, start: int) -> None:
         while room:

@@ -13,6 +13,7 @@ from align_cli.models.locate import locate_tokenizer
 from align_cli.models.templates import Template
 from align_cli.models.tokenizer import Tokenizer, load
 from align_cli.recipe.schema import Recipe
+from align_cli.tasks.preparing.answers import Closing, Limits
 from align_cli.tasks.preparing.encoding import StopToken, stop_token
 from align_cli.tasks.preparing.packing import Strategy
 from align_cli.tasks.preparing.rendering import Loss, Renderer
@@ -52,6 +53,14 @@ class Settings:
     append_eos_id: bool
     """EOS after every row, as trl up to 0.12 did when packing."""
     insert_empty_system: bool
+    max_prompt_length: int | None
+    """Tokens that are kept of a prompt which is too long together with its answers; None: only the answers are cut."""
+    drop_long_prompts: bool
+    """Whether rows whose prompt has `max_prompt_length` tokens or more are left out, as the Handbook's ORPO did."""
+    render_separately: bool
+    """Whether prompt and answers are rendered each as a conversation of its own, as the Handbook did in 2024."""
+    close_answers: bool
+    """BOS before prompts and EOS after answers that lack them, as trl up to 0.12 did for preferences."""
     max_train_samples: int | None
     max_eval_samples: int | None
     skip_bad_rows: bool
@@ -88,6 +97,21 @@ class Chosen:
             loss=loss,
             eos=self.tokenizer.eos if settings.append_eos_text and not conversational else None,
             insert_empty_system=settings.insert_empty_system,
+        )
+
+    @property
+    def limits(self) -> Limits:
+        """How prompts with their answers are cut."""
+        settings = self.settings
+        return Limits(settings.max_length, settings.max_prompt_length, settings.keep_end)
+
+    @property
+    def closing(self) -> Closing:
+        """The tokens that prompts begin and answers end with."""
+        if not self.settings.close_answers:
+            return Closing()
+        return Closing(
+            self.tokenizer.id_of(self.tokenizer.special.get("bos_token")), self.tokenizer.id_of(self.tokenizer.eos)
         )
 
     def stop_token(self, renderer: Renderer, *, conversational: bool) -> StopToken:
@@ -175,13 +199,16 @@ def _settings(recipe: Recipe, tokenizer: Tokenizer) -> Settings:
     if max_length is None and (packing or eval_packing):
         raise RecipeError("packing needs max_length", hint="set max_length to the length of a training sequence")
     side = recipe.get("truncation_side")
+    mode = recipe.values.get("truncation_mode")
+    if mode is None and recipe.get("max_prompt_length") is not None:
+        mode = "keep_end"  # what is asked last stands at a prompt's end
     old = recipe.profile == _OLD
     special = behaviours.get("add_special_tokens")
     return Settings(
         assistant_only_loss=bool(recipe.get("assistant_only_loss")),
         completion_only_loss=recipe.get("completion_only_loss"),
         max_length=max_length,
-        keep_end=side == "left" if side else recipe.get("truncation_mode") == "keep_end",
+        keep_end=side == "left" if side else (mode or recipe.get("truncation_mode")) == "keep_end",
         packing=packing,
         eval_packing=eval_packing,
         drop_remainder=bool(behaviours.get("drop_remainder")),
@@ -190,6 +217,10 @@ def _settings(recipe: Recipe, tokenizer: Tokenizer) -> Settings:
         append_eos_text=not old and not behaviours.get("append_eos"),
         append_eos_id=bool(behaviours.get("append_eos")) and packing is not None,
         insert_empty_system=bool(recipe.get("auto_insert_empty_system_msg")),
+        max_prompt_length=recipe.get("max_prompt_length"),
+        drop_long_prompts=bool(behaviours.get("drop_long_prompts")),
+        render_separately=bool(behaviours.get("render_separately")),
+        close_answers=bool(behaviours.get("close_answers")),
         max_train_samples=recipe.get("max_train_samples"),
         max_eval_samples=recipe.get("max_eval_samples"),
         skip_bad_rows=recipe.mixture.on_bad_rows == "skip",

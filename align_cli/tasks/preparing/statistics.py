@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from align_cli.models.tokenizer import Tokenizer
-from align_cli.tasks.preparing.encoding import IGNORED, Encoded
+from align_cli.tasks.preparing.encoding import IGNORED
 
 if TYPE_CHECKING:
     import numpy as np
@@ -49,11 +49,11 @@ class Statistics:
 
         self._lengths.append(lengths.astype(np.int32))
 
-    def keep(self, encoded: Encoded, sources: np.ndarray) -> None:
-        """Count what will be trained on."""
+    def keep(self, sources: np.ndarray, tokens: np.ndarray, in_loss: np.ndarray) -> None:
+        """Count what will be trained on: rows by their sources, each with its tokens and those in the loss."""
         self.count("kept", sources)
-        self.count("tokens", sources, encoded.lengths)
-        self.count("in_loss", sources, encoded.trained_per_row())
+        self.count("tokens", sources, tokens)
+        self.count("in_loss", sources, in_loss)
 
     def total(self, name: str) -> int:
         """A count over all sources."""
@@ -132,9 +132,9 @@ def _quantiles(lengths: np.ndarray) -> dict[str, int]:
 
 
 def sample(path: Path, tokenizer: Tokenizer) -> list[list[Any]]:
-    """The first row of a token stream as `[text, in_loss]` pieces; cut after some hundred tokens.
+    """The first row of a token stream as `[text, in_loss]` pieces, cut after some hundred tokens; None: a heading.
 
-    Of a packed sequence only the first row is shown.
+    Of a packed sequence only the first row is shown, of a pair both answers.
     """
     import pyarrow as pa
 
@@ -143,9 +143,26 @@ def sample(path: Path, tokenizer: Tokenizer) -> list[list[Any]]:
         if batch is None:
             return []
         row = {name: batch.column(name)[0].as_py() for name in batch.schema.names}
+    if "input_ids" not in row:
+        return _sample_of_answers(row, tokenizer)
     length = min(row.get("seq_lengths", [_SAMPLE_TOKENS])[0], _SAMPLE_TOKENS)
     in_loss = [label != IGNORED for label in row["labels"][:length]]
     return [list(segment) for segment in segments(row["input_ids"][:length], in_loss, tokenizer)]
+
+
+def _sample_of_answers(row: Mapping[str, Any], tokenizer: Tokenizer) -> list[list[Any]]:
+    """A pair, a judged answer, or two whole answers that are scored."""
+    prompt = row.get("prompt_ids") or []
+    made: list[list[Any]] = []
+    for side in ("chosen", "rejected", "completion"):
+        if (answer := row.get(f"{side}_ids")) is None:
+            continue
+        name = side if "label" not in row else "good" if row["label"] else "bad"
+        made.append(["\n" * bool(made) + f"{name}:\n", None])
+        ids = [*prompt, *answer][:_SAMPLE_TOKENS]
+        in_loss = [number >= len(prompt) and "prompt_ids" in row for number in range(len(ids))]
+        made += [list(segment) for segment in segments(ids, in_loss, tokenizer)]
+    return made
 
 
 def segments(ids: Sequence[int], in_loss: Sequence[bool], tokenizer: Tokenizer) -> list[tuple[str, bool]]:

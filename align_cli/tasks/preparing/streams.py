@@ -9,9 +9,9 @@ import gc
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from align_cli.tasks.preparing.encoding import IGNORED, Encoded
 from align_cli.tasks.preparing.rendering import Row, rows_of
@@ -156,36 +156,56 @@ def _values(column: Any) -> Sequence[Any]:
     return [flat[start:end] for start, end in pairwise(bounds)]
 
 
-class TokenWriter:
-    """Writes sequences as an Arrow stream with `input_ids`, `labels` and, where rows are packed, `seq_lengths`."""
+class ListWriter:
+    """Writes rows of token lists, and of flags, as an Arrow stream."""
 
-    def __init__(self, path: Path, *, packed: bool) -> None:
+    def __init__(self, path: Path, *, lists: Sequence[str], flags: Sequence[str] = ()) -> None:
         import pyarrow as pa
 
-        names = ["input_ids", "labels", *(["seq_lengths"] if packed else [])]
-        self._schema = pa.schema([(name, pa.list_(pa.int32())) for name in names])
+        self._schema = pa.schema(
+            [*((name, pa.list_(pa.int32())) for name in lists), *((name, pa.bool_()) for name in flags)]
+        )
         self._file = pa.OSFile(str(path), "wb")
         self._stream = pa.ipc.new_stream(self._file, self._schema)
-        self.num_sequences = 0
+        self.num_rows = 0
 
-    def __enter__(self) -> TokenWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stream.close()
         self._file.close()
 
-    def write(self, encoded: Encoded, pieces: list[list[int]] | None = None) -> None:
-        """Append the rows of `encoded`; `pieces` are the lengths of what was packed into each."""
+    def write(self, lists: Sequence[tuple[np.ndarray, np.ndarray]], flags: Sequence[np.ndarray] = ()) -> None:
+        """Append rows: of every list column its tokens end to end and its rows' lengths, of every flag its values."""
         import numpy as np
         import pyarrow as pa
 
-        if not len(encoded.lengths):
+        count = len(lists[0][1])
+        if not count:
             return
-        offsets = np.concatenate(([0], encoded.lengths.cumsum())).astype(np.int32)
-        labels = np.where(encoded.trained, encoded.ids, np.int32(IGNORED))
-        columns = [pa.ListArray.from_arrays(offsets, pa.array(values)) for values in (encoded.ids, labels)]
-        if pieces is not None:
-            columns.append(pa.array(pieces, pa.list_(pa.int32())))
+        columns: list[Any] = []
+        for values, lengths in lists:
+            offsets = np.concatenate(([0], lengths.cumsum())).astype(np.int32)
+            columns.append(pa.ListArray.from_arrays(offsets, pa.array(values)))
+        columns += [pa.array(values) for values in flags]
         self._stream.write_batch(pa.RecordBatch.from_arrays(columns, schema=self._schema))
-        self.num_sequences += len(encoded.lengths)
+        self.num_rows += count
+
+
+class TokenWriter(ListWriter):
+    """Writes sequences as an Arrow stream with `input_ids`, `labels` and, where rows are packed, `seq_lengths`."""
+
+    def __init__(self, path: Path, *, packed: bool) -> None:
+        super().__init__(path, lists=("input_ids", "labels", *(("seq_lengths",) if packed else ())))
+
+    def write_encoded(self, encoded: Encoded, pieces: list[list[int]] | None = None) -> None:
+        """Append the rows of `encoded`; `pieces` are the lengths of what was packed into each."""
+        import numpy as np
+
+        labels = np.where(encoded.trained, encoded.ids, np.int32(IGNORED))
+        columns = [(encoded.ids, encoded.lengths), (labels, encoded.lengths)]
+        if pieces is not None:
+            counts = np.fromiter(map(len, pieces), np.int64, len(pieces))
+            columns.append((np.fromiter(chain.from_iterable(pieces), np.int32, int(counts.sum())), counts))
+        self.write(columns)

@@ -1,13 +1,13 @@
-"""Rows of the mixture become the token sequences that the trainer reads, once, in the store.
+"""Rows of the mixture become the tokens that the trainer reads, once, in the store.
 
 The store is addressed by everything that decides the tokens (mixture, tokenizer, template, settings, code), so a
-second run finds them and loads nothing. Ids and labels are those of TRL's `SFTTrainer`.
+second run finds them and loads nothing. Ids, labels and where an answer begins are those of TRL's trainers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,8 @@ from align_cli.files import build_once, cache_root, digest_of, digest_of_file, r
 from align_cli.mix.build import Build, build
 from align_cli.models.tokenizer import Tokenizer
 from align_cli.recipe.schema import Mixture, Recipe
+from align_cli.tasks.preparing.answer_splits import AnswerWork
+from align_cli.tasks.preparing.answering import Answering
 from align_cli.tasks.preparing.findings import sentences
 from align_cli.tasks.preparing.measure import measure
 from align_cli.tasks.preparing.rendering import Renderer
@@ -24,12 +26,26 @@ from align_cli.tasks.preparing.settings import Chosen, Settings, check, choose
 from align_cli.tasks.preparing.splits import Split, Work
 from align_cli.tasks.preparing.statistics import sample
 from align_cli.tasks.preparing.streams import columns_of, is_conversational
-from align_cli.tasks.task import Prepared, RowKind
+from align_cli.tasks.task import Prepared, RowKind, Shape, Task
 
 #: Raise when equal inputs give other tokens or another report.
-_CODE = 2
+_CODE = 3
+#: What one row of `train.arrow` is.
+_UNITS: dict[Shape, str] = {"sequences": "sequences", "pairs": "pairs", "judged": "answers", "scored": "pairs"}
+#: What the loss covers, where no mask says it.
+_LOSSES: dict[Shape, str] = {"pairs": "answers", "judged": "answers", "scored": "score"}
 #: Files of a tokenizer whose digests the document of inputs names.
 _TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
+
+
+def prepare_for(task: Task, recipe: Recipe, model: Path, *, say: Callable[[str], None] = lambda line: None) -> Prepared:
+    """The recipe's rows as the task trains on them: by its own way of preparing, or as tokens in its shape.
+
+    Raises: as `prepare`.
+    """
+    if task.prepare is not None:
+        return task.prepare(recipe, model, say=say)
+    return prepare(recipe, model, kinds=task.rows, shape=task.shape, say=say)
 
 
 def prepare(
@@ -37,9 +53,10 @@ def prepare(
     model: Path,
     *,
     kinds: tuple[RowKind, ...],
+    shape: Shape = "sequences",
     say: Callable[[str], None] = lambda line: None,
 ) -> Prepared:
-    """The recipe's rows as `train.arrow` and `eval.arrow` (token ids and labels) in a folder of the store.
+    """The recipe's rows as `train.arrow` and `eval.arrow` in a folder of the store, as token ids in this shape.
 
     The folder also holds `report.json`, `inputs.json` (everything that decides the tokens, by readable names: its
     digest names the folder) and, for conversations, `chat_template.jinja`: the template to save with the model.
@@ -52,11 +69,11 @@ def prepare(
     chosen = choose(recipe, model, say=say)
     counts = measure(recipe, chosen) if counts_tokens(recipe.mixture) else None
     mixture = build(recipe.mixture, kinds, measure=counts, say=say)
-    made_of = inputs(mixture.digest, chosen)
+    made_of = inputs(mixture.digest, chosen, shape)
     digest = digest_of(made_of)
     folder = cache_root() / "tokens" / digest[:32]
     try:
-        from_store = build_once(folder, lambda made: _make(made, mixture, chosen, made_of, say))
+        from_store = build_once(folder, lambda made: _make(made, mixture, chosen, shape, made_of, say))
     except OSError as cause:
         why = cause.strerror or str(cause)
         hint = "free some space, or set ALIGN_CACHE to a folder with more"
@@ -73,11 +90,12 @@ def prepare(
     )
 
 
-def inputs(mixture: str, chosen: Chosen) -> dict[str, Any]:
+def inputs(mixture: str, chosen: Chosen, shape: Shape = "sequences") -> dict[str, Any]:
     """Everything that decides the tokens of the mixture with this digest, JSON-able, by readable names."""
     tokenizer, settings = chosen.tokenizer, chosen.settings
     return {
         "mixture": mixture,
+        "shape": shape,
         "tokenizer": {
             "files": _files_of(tokenizer),
             "special tokens": dict(tokenizer.special),
@@ -105,7 +123,14 @@ def _files_of(tokenizer: Tokenizer) -> dict[str, str]:
     return {name: digest_of_file(folder / name) for name in _TOKENIZER_FILES if (folder / name).is_file()}
 
 
-def _make(made: Path, mixture: Build, chosen: Chosen, made_of: Mapping[str, Any], say: Callable[[str], None]) -> None:
+def _make(
+    made: Path,
+    mixture: Build,
+    chosen: Chosen,
+    shape: Shape,
+    made_of: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> None:
     """Fill the store's new folder: both splits, their report, and the template."""
     settings = chosen.settings
     train = mixture.folder / "train.arrow"
@@ -113,10 +138,17 @@ def _make(made: Path, mixture: Build, chosen: Chosen, made_of: Mapping[str, Any]
     conversational = is_conversational(train)
     check(chosen, columns, conversational=conversational)
     renderer = chosen.renderer(columns, conversational=conversational)
+    if shape != "sequences":
+        renderer = replace(renderer, loss="completion")
     stop = chosen.stop_token(renderer, conversational=conversational)
     say(f"tokens: preparing {mixture.num_train:,} rows")
     sources = mixture.report.get("sources", ())
-    work = Work(chosen=chosen, renderer=renderer, conversational=conversational, sources=sources)
+    work: Work | AnswerWork
+    if shape == "sequences":
+        work = Work(chosen=chosen, renderer=renderer, conversational=conversational, sources=sources)
+    else:
+        answering = Answering.of(chosen, columns, conversational=conversational)
+        work = AnswerWork(form=shape, answering=answering, sources=sources)
     splits = {"train": work.split(train, made / "train.arrow", limit=settings.max_train_samples, evaluation=False)}
     if mixture.num_eval:
         splits["eval"] = work.split(
@@ -126,9 +158,11 @@ def _make(made: Path, mixture: Build, chosen: Chosen, made_of: Mapping[str, Any]
         _demand_tokens(name, split, settings)
     if chosen.template and conversational:
         write_text(made / "chat_template.jinja", chosen.template.text)
-    report = _report(splits, chosen, renderer, sources, conversational=conversational)
-    report["stop_token"] = {"text": stop.text, "trained": stop.trained}
+    report = _report(splits, chosen, renderer, sources, conversational=conversational, shape=shape)
+    if shape != "scored":  # a score is given to a whole answer, and nothing is learnt of its tokens
+        report["stop_token"] = {"text": stop.text, "trained": stop.trained}
     report["notes"] = chosen.notes(stop, conversational=conversational)
+    report["unit"] = _UNITS[shape]
     report["sample"] = {"segments": sample(made / "train.arrow", chosen.tokenizer)}
     write_json(made / "inputs.json", made_of)
     write_json(made / "report.json", report)
@@ -157,6 +191,7 @@ def _report(
     sources: Sequence[Mapping[str, Any]],
     *,
     conversational: bool,
+    shape: Shape,
 ) -> dict[str, Any]:
     """What was done, JSON-able; the mixture's own report, the sample and the sentences are added by the callers."""
     settings, train = chosen.settings, splits["train"]
@@ -174,7 +209,7 @@ def _report(
         **train.statistics.as_dict(),
         "per_source": per_source,
         "eval_dropped": splits["eval"].statistics.all_dropped() if "eval" in splits else {},
-        "loss": renderer.loss,
+        "loss": _LOSSES.get(shape, renderer.loss),
         "max_length": settings.max_length,
         "packing": _packing(train, settings),
         "template": template,
@@ -206,4 +241,4 @@ def _named(report: dict[str, Any], mixture: Build) -> dict[str, Any]:
     return {**report, "per_source": named, "warnings": sentences(report, sources)}
 
 
-__all__ = ["counts_tokens", "inputs", "prepare"]
+__all__ = ["counts_tokens", "inputs", "prepare", "prepare_for"]

@@ -6,7 +6,7 @@ Only chosen values are handed over, so that defaults which upstream computes sta
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -36,8 +36,16 @@ _DONE_ELSEWHERE = frozenset(
 _TRACKERS = {"tensorboard": ("tensorboard", "tensorboardX")}
 
 
-def trainer_config(config: type, recipe: Recipe, *, output_dir: str, has_eval: bool, say: Callable[[str], None]) -> Any:
-    """An instance of upstream's `config` (`SFTConfig`) for this recipe.
+def trainer_config(
+    config: type,
+    recipe: Recipe,
+    *,
+    forced: Mapping[str, Any],
+    output_dir: str,
+    has_eval: bool,
+    say: Callable[[str], None],
+) -> Any:
+    """An instance of upstream's `config` (`SFTConfig`, …) for this recipe; `forced` values win over the recipe's.
 
     Raises:
         RecipeError: upstream refuses a combination of values; its words are kept.
@@ -53,9 +61,7 @@ def trainer_config(config: type, recipe: Recipe, *, output_dir: str, has_eval: b
     if "report_to" in chosen:
         chosen["report_to"] = _trackers(recipe, chosen["report_to"], say)
     # The display and the Hub are ours: upstream's bar would write into it, and a Hub failure must not stop a run.
-    chosen.update(output_dir=output_dir, disable_tqdm=True, push_to_hub=False)
-    if "dataset_kwargs" in known:
-        chosen["dataset_kwargs"] = {"skip_prepare_dataset": True}
+    chosen.update(forced, output_dir=output_dir, disable_tqdm=True, push_to_hub=False)
     try:
         return config(**chosen)
     except (ValueError, TypeError, ImportError, RuntimeError) as cause:

@@ -1,7 +1,8 @@
 """Four ways to do less work per step on a CPU, with the same losses.
 
-1. Rows of a batch are laid end to end instead of padded to the longest, and attention runs row by row: nothing is
-   computed for padding, and nothing across rows. Packed rows gain the same way, document by document.
+1. Rows of a batch are laid end to end instead of padded to the longest, and attention runs row by row (`attention`):
+   nothing is computed for padding, and nothing across rows. Packed rows gain the same way, document by document;
+   answers to one prompt share it (`laid`).
 2. The LM head scores only the tokens that are in the loss, as TRL itself does on a GPU.
 3. It scores them in tiles that fit the processor's caches; TRL's are cut for GPUs and take gigabytes here.
 4. Memory that was freed is kept for the next tensor instead of being given back and fetched again, page by page.
@@ -15,42 +16,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-ATTENTION = "align_rows"
 #: Tokens and vocabulary entries of one tile of logits: 4 MB in float32.
 _TILE_TOKENS, _TILE_VOCABULARY = 256, 4096
 #: malloc.h's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes.
 _MALLOC = {-3: 2**31 - 1, -1: 2**31 - 1, -2: 1 << 26}
-
-
-def suits(model: Any) -> bool:
-    """Whether attention may run row by row: every layer sees all earlier tokens of its row, through sdpa.
-
-    Models say how they attend in several ways; only those that follow the plain one are taken.
-    """
-    config = model.config.get_text_config()
-    if config._attn_implementation != "sdpa" or config is not model.config:
-        return False
-    if not getattr(model, "_supports_flash_attn", False) or not getattr(model, "_supports_attention_backend", False):
-        return False
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    soft = getattr(config, "attn_logit_softcapping", None)
-    return kinds == {"full_attention"} and window is None and soft is None and getattr(config, "is_causal", True)
-
-
-def lay_rows_end_to_end(model: Any, collator: Any) -> None:
-    """Switch `model` to attention row by row and TRL's `collator` to batches without padding."""
-    from transformers import AttentionInterface
-
-    AttentionInterface.register(ATTENTION, _attention)
-    model.set_attn_implementation(ATTENTION)
-    collator.padding_free = True
-
-
-def restore(model: Any) -> None:
-    """Give the model its usual attention back, for what is saved and for whoever uses it afterwards."""
-    if model.config._attn_implementation == ATTENTION:
-        model.set_attn_implementation("sdpa")
 
 
 @contextmanager
@@ -96,32 +65,3 @@ def keep_freed_memory() -> bool:
         return False
     answers = [mallopt(option, value) for option, value in _MALLOC.items()]  # every one, even after a refusal
     return all(answer == 1 for answer in answers)
-
-
-def _attention(
-    module: Any,
-    query: Any,
-    key: Any,
-    value: Any,
-    attention_mask: Any,
-    dropout: float = 0.0,
-    scaling: float | None = None,
-    cu_seq_lens_q: Any = None,
-    **kwargs: Any,
-) -> tuple[Any, None]:
-    """Causal attention within each row. `query`: (1, heads, tokens, head_dim); result: (1, tokens, heads, head_dim).
-
-    `cu_seq_lens_q` are the row boundaries that TRL's collator gives; without them there is one row.
-    """
-    import torch
-    from torch.nn.functional import scaled_dot_product_attention
-
-    lengths = cu_seq_lens_q.diff().tolist() if cu_seq_lens_q is not None else [query.shape[2]]
-    grouped = key.shape[1] != query.shape[1]
-    rows = [
-        scaled_dot_product_attention(q, k, v, dropout_p=dropout, scale=scaling, is_causal=True, enable_gqa=grouped)
-        for q, k, v in zip(
-            query.split(lengths, dim=2), key.split(lengths, dim=2), value.split(lengths, dim=2), strict=True
-        )
-    ]
-    return torch.cat(rows, dim=2).transpose(1, 2).contiguous(), None

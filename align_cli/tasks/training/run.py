@@ -6,26 +6,47 @@ import gc
 import os
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from align_cli.errors import DataError, Interrupted, TrainingError
+from align_cli.errors import Interrupted, TrainingError
 from align_cli.models import load
+from align_cli.recipe.schema import Recipe
 from align_cli.runs import checkpoints
 from align_cli.runs.directory import OURS
 from align_cli.tasks.preparing.settings import choose
 from align_cli.tasks.task import Context, Result
-from align_cli.tasks.training import cpu, sanity, trackers
+from align_cli.tasks.training import attention, cpu, sanity, trackers
+from align_cli.tasks.training import rows as prepared
 from align_cli.tasks.training.arguments import trainer_config
 from align_cli.tasks.training.interrupt import listening
 from align_cli.tasks.training.progress import reporter_class
-from align_cli.tasks.training.trainer import extended, saving_failed
+from align_cli.tasks.training.trainer import saving_failed, whole_model
 
 
-def train(context: Context) -> Result:
-    """Supervised fine-tuning in this process, from the last whole checkpoint if there is one.
+@dataclass(frozen=True, kw_only=True)
+class Method:
+    """What the training of one task has of its own. Everything is called in the process that trains."""
+
+    trainer: Callable[[], Any]
+    """Upstream's trainer, extended by `trainer.extended`."""
+    config: Callable[[], Any]
+    """Upstream's configuration of it."""
+    model: Callable[[Path, Recipe], Any] = load.model
+    """Loads what is trained."""
+    adapter: Callable[[Recipe], Any] = load.adapter
+    """What is trained on top of it, or None."""
+    forced: Callable[[Recipe], Mapping[str, Any]] = lambda recipe: {}
+    """Values of the configuration that the way of working here demands."""
+    parts: Callable[[Context], Mapping[str, Any]] = lambda context: {}
+    """Further arguments of the trainer."""
+
+
+def train(context: Context, method: Method) -> Result:
+    """Do the work of one task in this process, from the last whole checkpoint if there is one.
 
     Leaves in the run directory: the model with its tokenizer, `train_results.json`, `eval_results.json` (with
     evaluation rows), `all_results.json`, `trainer_state.json`, checkpoints, and `align/metrics.jsonl`.
@@ -37,14 +58,21 @@ def train(context: Context) -> Result:
     # Upstream announces its plans for later versions here; a user of a recipe can do nothing about them.
     warnings.filterwarnings("ignore", category=FutureWarning, module=r"(trl|transformers|peft|accelerate)\b")
     with _no_collecting():
-        from trl import SFTConfig, SFTTrainer
+        trainer_class, config_class = method.trainer(), method.config()
 
     recipe, run_dir = context.recipe, context.run_dir
     _quiet(recipe.values.get("log_level"))
-    rows, eval_rows = _rows(context)
-    config = trainer_config(SFTConfig, recipe, output_dir=str(run_dir), has_eval=eval_rows is not None, say=context.say)
+    rows, eval_rows = prepared.opened(context)
+    config = trainer_config(
+        config_class,
+        recipe,
+        forced=method.forced(recipe),
+        output_dir=str(run_dir),
+        has_eval=eval_rows is not None,
+        say=context.say,
+    )
     tokenizer = _tokenizer(context)
-    model = load.model(context.model, recipe)
+    model = method.model(context.model, recipe)
     use_cache = model.config.use_cache
     if len(tokenizer) > model.get_input_embeddings().weight.shape[0]:
         model.resize_token_embeddings(len(tokenizer))
@@ -53,27 +81,29 @@ def train(context: Context) -> Result:
     resumed = checkpoints.state_in(start) if start is not None else None
     checkpoints.remove_torn(run_dir)
     with listening(context.say) as stop:
-        trainer = extended(SFTTrainer)(
+        trainer = trainer_class(
             model=model,
             args=config,
             train_dataset=rows,
             eval_dataset=eval_rows,
             processing_class=tokenizer,
-            peft_config=load.adapter(recipe),
+            peft_config=method.adapter(recipe),
+            **method.parts(context),
         )
-        trainer.attach(stop)
+        trainer.attach(stop, context)
         reporter = reporter_class()(trainer, context, resumed)
         _take_over_the_display(trainer, reporter)
         trackers.guard(trainer, context.say)
         facts = sanity.facts(trainer.model, config.device)
         context.say(sanity.sentence(facts))
         sanity.demand_room(run_dir, trainer.model)
-        lean = _make_lean(trainer, config)
-        if config.device.type == "cpu":
+        on_cpu = config.device.type == "cpu"
+        if on_cpu:
             cpu.keep_freed_memory()
-        facts["cpu_rows_end_to_end"] = lean
+        facts["cpu_rows_end_to_end"] = on_cpu and not config.torch_compile and trainer.lighten()
         try:
-            with cpu.lean_head() if config.device.type == "cpu" else nullcontext():
+            with cpu.lean_head() if on_cpu else nullcontext():
+                trainer.begin(resumed=start is not None)
                 outcome = trainer.train(resume_from_checkpoint=str(start) if start is not None else None)
                 _save_model(trainer, run_dir, use_cache=use_cache)
                 metrics = _train_results(trainer, outcome, context)
@@ -87,6 +117,7 @@ def train(context: Context) -> Result:
         _end(trainer, context.say)
     reporter.metrics.close()
     facts.update(
+        trainer.told,
         steps=trainer.state.global_step,
         epochs=trainer.state.epoch,
         tokens=int(trainer._total_train_tokens),
@@ -106,21 +137,6 @@ def _no_collecting() -> Iterator[None]:
         gc.freeze()  # modules stay: later collections need not look at them
         if enabled:
             gc.enable()
-
-
-def _rows(context: Context) -> tuple[Any, Any]:
-    """Training and evaluation rows, read from the store without copying; None for no evaluation."""
-    from datasets import Dataset
-
-    if context.data is None or not (context.data / "train.arrow").is_file():
-        raise DataError(
-            "the prepared data are gone", hint="run align train again: it prepares them and the run goes on"
-        )
-    evaluation = context.data / "eval.arrow"
-    return (
-        Dataset.from_file(str(context.data / "train.arrow")),
-        Dataset.from_file(str(evaluation)) if evaluation.is_file() else None,
-    )
 
 
 def _tokenizer(context: Context) -> Any:
@@ -148,16 +164,6 @@ def _take_over_the_display(trainer: Any, reporter: Any) -> None:
     handler.callbacks.insert(1, reporter)  # after the default flow, which decides what happens at a step
 
 
-def _make_lean(trainer: Any, config: Any) -> bool:
-    """On a CPU, where the model allows it: no work for padding (see `cpu`)."""
-    model = trainer.model.get_base_model() if hasattr(trainer.model, "get_base_model") else trainer.model
-    separate = not config.packing or trainer.padding_free  # wrapped packs are one row each, and stay that
-    if config.device.type != "cpu" or config.torch_compile or not separate or not cpu.suits(model):
-        return False
-    cpu.lay_rows_end_to_end(model, trainer.data_collator)
-    return True
-
-
 def _save_model(trainer: Any, run_dir: Path, *, use_cache: bool) -> None:
     """Into a folder of its own, then file by file into place: a reader never meets half a file.
 
@@ -165,9 +171,9 @@ def _save_model(trainer: Any, run_dir: Path, *, use_cache: bool) -> None:
     """
     work = run_dir / OURS / ".model"
     shutil.rmtree(work, ignore_errors=True)
-    model = trainer.model.get_base_model() if hasattr(trainer.model, "get_base_model") else trainer.model
-    attention = model.config._attn_implementation
-    cpu.restore(model)
+    model = whole_model(trainer.model)
+    by_row = attention.is_on(model)
+    attention.switch_off(model)
     model.config.use_cache = use_cache
     try:
         trainer.save_model(str(work))
@@ -177,8 +183,8 @@ def _save_model(trainer: Any, run_dir: Path, *, use_cache: bool) -> None:
         raise saving_failed(cause, Path("the model")) from cause
     finally:
         shutil.rmtree(work, ignore_errors=True)
-    if attention == cpu.ATTENTION:
-        model.set_attn_implementation(attention)
+    if by_row:
+        attention.switch_on(model)
 
 
 def _train_results(trainer: Any, outcome: Any, context: Context) -> dict[str, float]:

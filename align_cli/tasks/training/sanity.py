@@ -85,3 +85,38 @@ def demand_room(folder: Path, model: Any) -> None:
             f"the disk of {folder} has {free / 1e9:.1f} GB left, and the model alone needs {needed / 1e9:.1f} GB",
             hint="free some space, or choose an output_dir on another disk",
         )
+
+
+#: Nats a token by which policy and reference may differ before the first step, by precision of the arithmetic.
+_DRIFT = {"no": 1e-4, "bfloat16": 2e-2, "float16": 2e-2}
+_LN2_SLACK = 1e-3
+
+
+def look_at_first_pair(trainer: Any, loss: float, inputs: Any) -> None:
+    """Before the first step policy and reference are one model: rewards are 0, and the sigmoid loss is ln 2.
+
+    Rafailov et al. 2023, eq. 7 with equal policies. A run where that fails trains against another model than it says;
+    it goes on, but it says so. What was seen goes into the manifest.
+    """
+    separate = trainer.told.get("reference", {}).get("separate", True)
+    if trainer.resumed or trainer.state.global_step or separate:
+        return
+    logged = trainer._metrics["train"]
+    rewards = [logged[f"rewards/{side}"][-1] for side in ("chosen", "rejected")]
+    tokens = max(float(inputs["completion_mask"].sum()) / len(inputs["completion_mask"]), 1.0)
+    drift = max(map(abs, rewards)) / trainer.beta / tokens
+    trainer.told["first_step"] = {"loss": loss, "rewards": rewards, "drift_per_token": drift}
+    mixed = "bfloat16" if trainer.args.bf16 else "float16" if trainer.args.fp16 else "no"
+    if "16" in str(trainer.model.dtype):
+        mixed = "bfloat16"
+    slack = _DRIFT[mixed]
+    plain = trainer.loss_types == ["sigmoid"] and trainer.loss_weights == [1.0] and not trainer.use_weighting
+    expected = abs(loss - math.log(2)) <= _LN2_SLACK + slack * tokens * trainer.beta
+    if drift <= slack and (expected or not plain):
+        return
+    trainer.context.say(
+        f"warning: policy and reference differ before the first step (loss {loss:.4f} instead of ln 2 = 0.6931, "
+        f"rewards {rewards[0]:.4f} and {rewards[1]:.4f} instead of 0). Usual causes: dropout is on "
+        "(disable_dropout: false), an adapter does not begin at zero, the reference was computed in another precision, "
+        "or the model's weights have changed since"
+    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import os
 import shutil
 import time
@@ -12,6 +11,7 @@ from typing import Any
 
 from align_cli.errors import Interrupted, TrainingError
 from align_cli.runs import checkpoints
+from align_cli.tasks.task import Context
 from align_cli.tasks.training.interrupt import StopRequest
 from align_cli.tasks.training.sanity import LossWatch
 
@@ -25,15 +25,21 @@ def extended(base: type) -> type:
     class AlignTrainer(base):  # type: ignore[misc]
         """See the module; one class per task's trainer."""
 
-        data_collator: Any
-
-        def attach(self, stop: StopRequest) -> None:
-            """Give the trainer what it listens to."""
-            self.stop = stop
+        def attach(self, stop: StopRequest, context: Context) -> None:
+            """Give the trainer what it listens to, and the run it belongs to."""
+            self.stop, self.context = stop, context
+            self.told: dict[str, Any] = {}  # facts for the manifest
             self.watch = LossWatch()
             self.saved_at = -1
             self.seconds_before = 0.0  # trained by earlier attempts
             self.started = time.monotonic()
+
+        def lighten(self) -> bool:
+            """On a CPU: leave out what is computed for nothing; whether it could be."""
+            return False
+
+        def begin(self, *, resumed: bool) -> None:
+            """What has to happen before the first step."""
 
         def create_model_card(self, *args: Any, **kwargs: Any) -> None:
             """Nothing: the card is written once, at the end, by `align_cli.runs.card`."""
@@ -51,16 +57,6 @@ def extended(base: type) -> type:
             # Asked of the environment itself: huggingface_hub reads it once, perhaps before it was set.
             if os.environ.get("HF_HUB_DISABLE_TELEMETRY", "1").lower() in ("0", "no", "false", "off"):
                 super()._send_telemetry()
-
-        def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
-            # Upstream weighs batches by their rows; batches laid end to end (see `cpu`) would all count as one row.
-            training = self.data_collator
-            if getattr(training, "padding_free", False) and not self.padding_free:
-                self.data_collator = dataclasses.replace(training, padding_free=False)
-            try:
-                return super().get_eval_dataloader(eval_dataset)
-            finally:
-                self.data_collator = training
 
         def log(self, logs: dict[str, float], start_time: float | None = None) -> None:
             if "train_loss" in logs:
@@ -131,6 +127,11 @@ def extended(base: type) -> type:
 
     AlignTrainer.__name__ = f"Align{base.__name__}"
     return AlignTrainer
+
+
+def whole_model(model: Any) -> Any:
+    """The model itself, below an adapter."""
+    return model.get_base_model() if hasattr(model, "get_base_model") else model
 
 
 def saving_failed(cause: BaseException, place: Path) -> TrainingError:

@@ -43,7 +43,7 @@ def test_the_sources_counts_add_up_to_the_whole(rows: list[tuple[int, int, int]]
     encoded = Encoded(np.arange(lengths.sum(), dtype=np.int32), np.array(trained, bool), lengths)
 
     counted.count("rows", sources)
-    counted.keep(encoded, sources)
+    counted.keep(sources, encoded.lengths, encoded.trained_per_row())
 
     each = [counted.of_source(number) for number in range(3)]
     assert [one["rows"] for one in each] == [int((sources == number).sum()) for number in range(3)]

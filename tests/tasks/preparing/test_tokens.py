@@ -14,7 +14,7 @@ from align_cli.errors import DataError, LaunchError, RecipeError
 from align_cli.files import digest_of
 from align_cli.models.tokenizer import load
 from align_cli.recipe.schema import Mixture, Source
-from align_cli.tasks.preparing import splits
+from align_cli.tasks.preparing import flow
 from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
 from tests.models.tiny import CHATML, tiny_model
 from tests.tasks.mixtures import KINDS, prepare, read_tokens, recipe, write_rows
@@ -141,7 +141,7 @@ def test_the_bytes_are_the_same_however_many_threads_work(
     rows = [chat("q" * (i % 50), f"answer {i}") for i in range(3500)]
     one = prepare(rows, model, tmp_path, assistant_only_loss=True)
     before = (one.folder / "train.arrow").read_bytes()
-    monkeypatch.setattr(splits, "_AT_ONCE", at_once)
+    monkeypatch.setattr(flow, "_AT_ONCE", at_once)
     monkeypatch.setenv("TOKENIZERS_PARALLELISM", "false" if at_once == 1 else "true")
     shutil.rmtree(one.folder)
 
