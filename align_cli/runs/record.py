@@ -98,7 +98,12 @@ class Record:
         if not self.document:
             return None
         try:
-            return decode(self.document)
+            found = decode(self.document)
+            if not (isinstance(found.path, str) and isinstance(found.task, str) and isinstance(found.profile, str)):
+                raise TypeError("path, task and profile are texts")
+            if not (isinstance(found.values, Mapping) and isinstance(found.behaviours, Mapping)):
+                raise TypeError("values and behaviours are objects")
+            return found
         except (AttributeError, KeyError, TypeError, ValueError) as cause:
             self._complain(RECIPE, f"this version cannot read it ({type(cause).__name__}: {cause})")
             return None
@@ -204,6 +209,11 @@ class Record:
 def number(value: Any) -> float | None:
     """`value` where it is a number, as files of unknown origin may hold anything."""
     return value if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def whole(value: Any) -> int | None:
+    """`value` where it is a whole number."""
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
 
 
 def mapping(value: Any) -> dict[str, Any]:

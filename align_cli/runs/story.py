@@ -7,7 +7,7 @@ from typing import Any
 
 from align_cli.errors import Problem
 from align_cli.runs import checkpoints, curves
-from align_cli.runs.record import Record, mapping, mappings, number, texts
+from align_cli.runs.record import Record, mapping, mappings, number, texts, whole
 from align_cli.runs.summary import shown
 
 #: Facts of a manifest that have a place of their own in the document.
@@ -77,7 +77,7 @@ def model(record: Record) -> dict[str, Any]:
         "name": record.model,
         "revision": mapping((record.manifest or {}).get("model")).get("revision") or values.get("model_revision"),
         "chain": record.facts.get("chain"),
-        "parameters": record.facts.get("parameters"),
+        "parameters": {name: whole(value) for name, value in mapping(record.facts.get("parameters")).items()},
         "dtypes": record.facts.get("dtypes"),
         "trained_dtypes": record.facts.get("trained_dtypes"),
         "device": record.facts.get("device") or record.plan.get("device"),
@@ -95,7 +95,8 @@ def data(record: Record) -> dict[str, Any]:
         sources.append(
             {name: source.get(name) for name in told}
             | {"commit": mapping(source.get("identity")).get("commit")}
-            | {"tokens": counted.get("tokens"), "in_loss": counted.get("in_loss")}
+            | {name: whole(counted.get(name)) for name in ("tokens", "in_loss")}
+            | {name: whole(source.get(name)) for name in ("available", "kept", "held_out")}
         )
     kept = ("rows", "sequences", "tokens", "lengths", "truncated", "dropped", "loss", "max_length", "packing")
     return {
@@ -109,14 +110,14 @@ def data(record: Record) -> dict[str, Any]:
 def steps(record: Record) -> dict[str, Any]:
     """Optimiser steps and epochs, done and planned, and where the last attempt began."""
     logged = [line for line in record.log.lines if number(line.get("epoch")) is not None]
-    done = record.facts.get("steps")
+    done = whole(record.facts.get("steps"))
     if done is None:
         done = max((line["step"] for line in record.log.lines), default=None)
     return {
         "done": done,
-        "total": record.plan.get("num_steps"),
+        "total": whole(record.plan.get("num_steps")),
         "epochs": record.facts.get("epochs") if record.facts else logged[-1]["epoch"] if logged else None,
-        "global_batch_size": record.plan.get("global_batch_size"),
+        "global_batch_size": whole(record.plan.get("global_batch_size")),
         "resumed_from": record.facts.get("resumed_from"),
     }
 
@@ -171,8 +172,17 @@ def checks(record: Record) -> dict[str, Any]:
         "share_in_loss": mapping(report.get("tokens")).get("share_in_loss"),
         "stop_token": report.get("stop_token"),
         "findings": report.get("findings") or [],
-        "sample": report.get("sample"),
+        "sample": _sample(report.get("sample")),
     }
+
+
+def _sample(value: Any) -> dict[str, Any] | None:
+    """The first sample: `segments` of [text, whether it is in the loss]."""
+    segments = mapping(value).get("segments")
+    if not isinstance(segments, list):
+        return None
+    pairs = [part for part in segments if isinstance(part, list) and len(part) == 2]
+    return {"segments": [[str(words), bool(in_loss)] for words, in_loss in pairs]} if pairs else None
 
 
 def files(record: Record) -> list[dict[str, Any]]:

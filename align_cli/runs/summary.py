@@ -14,7 +14,7 @@ from align_cli.errors import UsageError
 from align_cli.registry import suggest
 from align_cli.runs import checkpoints, metrics
 from align_cli.runs.directory import OURS
-from align_cli.runs.record import STATES, Record, State, mapping, mappings, number
+from align_cli.runs.record import STATES, Record, State, mapping, mappings, number, whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,9 +94,9 @@ def of(path: Path) -> Summary:
         task=record.task,
         model=record.model,
         sources=tuple(dict.fromkeys(labels)),
-        rows=_whole(mapping(record.preparation.get("rows")).get("train")),
-        step=_whole(step),
-        num_steps=_whole(record.plan.get("num_steps")),
+        rows=whole(mapping(record.preparation.get("rows")).get("train")),
+        step=whole(step),
+        num_steps=whole(record.plan.get("num_steps")),
         loss=curve.loss,
         eval_loss=curve.eval_loss,
         best_eval_loss=curve.best_eval_loss,
@@ -182,7 +182,3 @@ def _lines_with(content: bytes, key: str, *, last: bool) -> list[dict[str, Any]]
                 break
         end = start
     return found[::-1]
-
-
-def _whole(value: Any) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None

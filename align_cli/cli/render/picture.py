@@ -79,6 +79,7 @@ def _draw(place: Any, picture: Picture, *, is_logarithmic: bool, smoothing: floa
     aside = f" (smoothed by {smoothing:g})" if smoothing else ""
     place.set_title(_plain(picture.title) + aside, fontsize=10, loc="left")
     place.set_xlabel("step", fontsize=9)
+    place.xaxis.get_major_locator().set_params(integer=True)
     place.tick_params(labelsize=8)
     place.grid(alpha=0.25, linewidth=0.6)
     for side in ("top", "right"):

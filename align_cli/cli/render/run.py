@@ -17,6 +17,7 @@ from align_cli.cli.render.runs import status
 from align_cli.cli.signs import one_line
 from align_cli.cli.size import bytes_as_text
 from align_cli.cli.text import has_colour
+from align_cli.runs.record import mappings
 
 _LONGEST = 300  # characters of a sentence out of a file
 _WIDTH_OF_TABLE = 72  # columns
@@ -74,9 +75,8 @@ def _failures(view: Mapping[str, Any]) -> list[RenderableType]:
         kind = str(failure.get("type") or "")
         message = one_line(str(failure.get("message") or "its file says nothing"), _LONGEST)
         said = [Text(f"{kind}: {message}" if kind else message, style="red")]
-        for problem in failure.get("problems") or ():
-            if isinstance(problem, Mapping):
-                said.append(Text(one_line(f"{problem.get('where', '')}: {problem.get('message', '')}".lstrip(": "))))
+        for problem in mappings(failure.get("problems")):
+            said.append(Text(one_line(f"{problem.get('where', '')}: {problem.get('message', '')}".lstrip(": "))))
         if failure.get("hint"):
             said.append(Text(one_line(str(failure["hint"]), _LONGEST), style="dim"))
         if failure.get("traceback"):
@@ -106,10 +106,9 @@ def _model(model: Mapping[str, Any]) -> _Pairs:
     if isinstance(chain, Mapping):
         rows += [("base", _link(chain.get("base")))]
         rows += [("adapter", _link(adapter)) for adapter in chain.get("adapters") or ()]
-    parameters = model["parameters"]
-    if isinstance(parameters, Mapping):
-        trained, total = parameters.get("trained"), parameters.get("total")
-        share = f" ({trained / total:.2%})" if isinstance(trained, int) and isinstance(total, int) and total else ""
+    trained, total = model["parameters"].get("trained"), model["parameters"].get("total")
+    if trained is not None and total is not None:
+        share = f" ({trained / total:.2%})" if total else ""
         rows.append(("trained", f"{number(trained)} of {number(total)} parameters{share}"))
     dtypes = [model[key] if isinstance(model[key], Mapping) else {} for key in ("dtypes", "trained_dtypes")]
     if dtypes[0]:
@@ -191,9 +190,10 @@ def _checks(view: Mapping[str, Any], stream: TextIO) -> list[RenderableType]:
     blocks: list[RenderableType] = [heading("Checks"), pairs(facts)] if facts else []
     if view["warnings"]:
         blocks += [heading("Warnings"), lines(Text(one_line(one, _LONGEST), "yellow") for one in view["warnings"])]
-    segments = checks["sample"].get("segments") if isinstance(checks["sample"], Mapping) else None
-    if segments:
+    if checks["sample"]:
+        segments = checks["sample"]["segments"]
         shown = "the loss covers the coloured text" if has_colour(stream) else "the loss covers the text in ⟦ ⟧"
+        shown = "whole answers are scored" if view["data"]["loss"] == "score" else shown
         drawn = Padding(sample(segments, colour=has_colour(stream)), (0, 0, 0, 2))
         blocks += [heading("First sample", shown), drawn]
     return blocks
