@@ -176,6 +176,26 @@ def test_curves_in_ascii_have_nothing_but_ascii_and_fit(two, align):
     assert "+ runs/b loss" in done.out
 
 
+def test_a_colour_terminal_gets_lines_of_dots_in_colour(two, align):
+    done = align("runs", "show", "b", "--curves", "--metric", "rewards/margins", FORCE_COLOR="1", COLUMNS="80")
+
+    assert done.code == 0
+    assert "\x1b[36m" in done.out
+    assert any("\u2801" <= sign <= "\u28ff" for sign in done.out)
+
+
+def test_a_very_long_run_is_thinned_to_what_can_be_seen(tmp_path, align):
+    lines = [{"step": step, "loss": 1.0 + (step % 2) + 10.0 * (step == 30_000)} for step in range(1, 60_001)]
+    folders.prepared(tmp_path / "long", lines=lines)
+
+    done = align("runs", "show", "long", "--curves", COLUMNS="60")
+
+    assert done.code == 0
+    top = done.out.splitlines()[2:5]
+    assert any(any("\u2801" <= sign <= "\u28ff" for sign in line) for line in top), "the single high point is lost"
+    assert "⠤⠤ loss 1" in done.out
+
+
 def test_curves_as_json_are_their_points(two, align):
     done = align("runs", "show", "b", "--curves", "--metric", "rewards/accuracies", "--json")
 
