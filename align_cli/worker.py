@@ -93,16 +93,29 @@ def _work(
         card.write(run_dir, recipe, metrics=result.metrics, facts=result.facts)
     except Exception as cause:  # noqa: BLE001 - the model is saved: a card is not worth failing for
         note(f"warning: the model card could not be written: {cause}")
-    published = None
-    try:
-        published = publish.publish(run_dir, recipe, say=say)
-    except publish.PublishFailed as cause:
-        note(f"warning: the model is saved, but was not pushed to the Hub: {cause}")
-    document = manifest.build(
-        run_dir, recipe, metrics=result.metrics, facts=result.facts, warnings=warnings, published=published
-    )
+    document = manifest.build(run_dir, recipe, metrics=result.metrics, facts=result.facts, warnings=warnings)
     manifest.write(run_dir, document)
+    if recipe.values.get("push_to_hub"):
+        _push(run_dir, recipe, note)
+        if warnings != document["warnings"]:
+            manifest.amend(run_dir, warnings=warnings)
     return result
+
+
+def _push(run_dir: Path, recipe: Recipe, note: Callable[[str], None]) -> None:
+    """Push the finished run; whatever a network can do is a warning."""
+    try:
+        done = publish.publish(run_dir, publish.wish_of(recipe), say=note, check_files=False)
+        note(f"published: {done.address}")
+    except Interrupted:
+        raise
+    except AlignError as cause:
+        why = f" ({cause.hint})" if cause.hint else ""
+        note(f"warning: the model is saved, but was not pushed to the Hub: {cause.message}{why}")
+        note(f"align model push {run_dir} pushes it later")
+    except Exception as cause:  # noqa: BLE001 - a defect in pushing must not undo a training
+        note(f"warning: the model is saved, but was not pushed to the Hub: {type(cause).__name__}: {cause}")
+        note(f"align model push {run_dir} pushes it later")
 
 
 def _read(run_dir: Path) -> tuple[Recipe, dict[str, Any]]:

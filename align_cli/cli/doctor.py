@@ -36,6 +36,7 @@ _FEATURES: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
     ("report_to: tensorboard", ("tensorboard", "tensorboardX"), False, "pip install tensorboard"),
     ("report_to: wandb", ("wandb",), False, "pip install wandb"),
     ("report_to: trackio", ("trackio",), False, "pip install trackio"),
+    ("curves as PNG and SVG", ("matplotlib",), False, "pip install matplotlib"),
 )
 
 

@@ -16,12 +16,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-#: Optional packages that some recipe key needs; see `adapt`.
+#: Optional packages that some recipe key (see `adapt`) or command needs.
 OPTIONAL = (
     "bitsandbytes", "deepspeed", "flash_attn", "flash_attn_interface", "kernels", "liger_kernel", "peft", "torchao",
     "tensorboard", "tensorboardX", "wandb", "trackio", "mlflow", "comet_ml", "clearml", "codecarbon", "dagshub",
     "dvclive", "flytekit", "kubeflow", "neptune", "swanlab", "azureml", "azure", "vllm",
-    "apex", "apollo_torch", "galore_torch", "grokadamw", "lomo_optim", "schedulefree", "optimi",
+    "apex", "apollo_torch", "galore_torch", "grokadamw", "lomo_optim", "schedulefree", "optimi", "matplotlib",
 )  # fmt: skip
 
 

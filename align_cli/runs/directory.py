@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import tempfile
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ RECIPE, PLAN, MANIFEST, MIXTURE, PREPARATION = (
     "preparation.json",
 )
 _LOCK = "lock"
+_PAUSES = (0.01, 0.02, 0.05)  # seconds between tries to take it
 _UPSTREAM_DEFAULT = "trainer_output"  # transformers' own, when nobody says where to write
 _MODEL_FILES = ("config.json", "adapter_config.json", "model.safetensors", "model.safetensors.index.json")
 #: Locks this process holds, by folder: `worker.run` in the same process meets its own.
@@ -122,23 +124,35 @@ def lock(path: Path) -> None:
     Raises:
         UsageError: another process has it.
     """
-    import fcntl
-
     path = path.resolve()
     if path in _held:
         return
     file = (path / OURS / _LOCK).open("a+", encoding="utf-8")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+    if not _claim(file):
         file.seek(0)
         holder = file.read().strip()
         file.close()
-        raise _in_use(path, holder) from None
+        raise _in_use(path, holder)
     file.truncate(0)
     file.write(f"{os.getpid()}\n")
     file.flush()
     _held[path] = file
+
+
+def is_at_work(path: Path) -> bool:
+    """Whether a live process, this one included, holds the run directory; the kernel frees it when its holder dies."""
+    import fcntl
+
+    if path.resolve() in _held:
+        return True
+    try:
+        with (path / OURS / _LOCK).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # no lock file, or a file system without locks
+        return False
+    return False
 
 
 def release(path: Path) -> None:
@@ -230,17 +244,29 @@ def _demand_writable(path: Path) -> None:
 
 
 def _demand_unlocked(path: Path) -> None:
-    import fcntl
-
     place = path / OURS / _LOCK
     if path.resolve() in _held or not place.is_file():
         return
     with place.open("a+", encoding="utf-8") as file:
+        if not _claim(file):
+            file.seek(0)
+            raise _in_use(path, file.read().strip())
+
+
+def _claim(file: IO[str]) -> bool:
+    """Take the lock. Who only looks whether it is held (`is_at_work`) has it for a moment: that is waited for."""
+    import fcntl
+
+    for pause in (*_PAUSES, None):
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            file.seek(0)
-            raise _in_use(path, file.read().strip()) from None
+            if pause is None:
+                return False
+            time.sleep(pause)
+        else:
+            return True
+    raise AssertionError("the last try ends the loop")
 
 
 def _in_use(path: Path, holder: str) -> UsageError:

@@ -46,16 +46,16 @@ def differences(old: Recipe, new: Recipe) -> list[Problem]:
     """What makes `new` another run than `old`: one problem per key, with both values."""
     found = [
         Problem(f"was {_short(before)}, is now {_short(now)}", where=key)
-        for key, before, now in _changed(old, new)
+        for key, before, now in changed(old, new)
         if not is_free(key)
     ]
     if old.task != new.task:
         found.insert(0, Problem(f"was {old.task}, is now {new.task}", where="task"))
     if old.profile != new.profile:
         found.append(Problem(f"was {old.profile}, is now {new.profile}", where="profile"))
-    for name, before, now in _flat_changes(asdict(old.mixture), asdict(new.mixture), "mixture"):
+    for name, before, now in flat_changes(asdict(old.mixture), asdict(new.mixture), "mixture"):
         found.append(Problem(f"was {_short(before)}, is now {_short(now)}", where=name))
-    for name, before, now in _flat_changes(dict(old.behaviours), dict(new.behaviours), "profile"):
+    for name, before, now in flat_changes(dict(old.behaviours), dict(new.behaviours), "profile"):
         found.append(Problem(f"was {_short(before)}, is now {_short(now)}", where=name))
     return found
 
@@ -64,7 +64,7 @@ def notes(old: Recipe, new: Recipe) -> list[Note]:
     """What has changed since the last attempt and is allowed to."""
     return [
         Note(key, f"{key} was {_short(before)} when the run began, is now {_short(now)}")
-        for key, before, now in _changed(old, new)
+        for key, before, now in changed(old, new)
         if is_free(key)
     ]
 
@@ -74,21 +74,22 @@ def is_free(key: str) -> bool:
     return key in _FREE_KEYS or (key.startswith(_FREE_PREFIXES) and key not in _NEVER_FREE)
 
 
-def _changed(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
+def changed(old: Recipe, new: Recipe) -> list[tuple[str, Any, Any]]:
     """(key, before, now) of every flat key whose value in force differs."""
     keys = sorted({*old.values, *new.values})
     return [(key, old.get(key), new.get(key)) for key in keys if _plain(old.get(key)) != _plain(new.get(key))]
 
 
-def _flat_changes(old: Any, new: Any, where: str) -> list[tuple[str, Any, Any]]:
+def flat_changes(old: Any, new: Any, where: str) -> list[tuple[str, Any, Any]]:
+    """(place, before, now) of every leaf that differs between two trees."""
     if isinstance(old, dict) and isinstance(new, dict):
         names = [*old, *(name for name in new if name not in old)]
-        return [change for name in names for change in _flat_changes(old.get(name), new.get(name), f"{where}.{name}")]
+        return [change for name in names for change in flat_changes(old.get(name), new.get(name), f"{where}.{name}")]
     if isinstance(old, list | tuple) and isinstance(new, list | tuple) and len(old) == len(new):
         return [
             change
             for index, (before, now) in enumerate(zip(old, new, strict=True))
-            for change in _flat_changes(before, now, f"{where}.{index}")
+            for change in flat_changes(before, now, f"{where}.{index}")
         ]
     return [] if _plain(old) == _plain(new) else [(where, old, new)]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
@@ -40,6 +41,15 @@ def versions() -> dict[str, str]:
     return found
 
 
+def host() -> dict[str, Any]:
+    """What this machine is, without its name; GPUs as far as torch, which a run has loaded, sees them."""
+    torch = sys.modules.get("torch")
+    gpus = []
+    if torch is not None and torch.cuda.is_available():
+        gpus = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
+    return {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count(), "gpus": gpus}
+
+
 def build(
     run_dir: Path,
     recipe: Recipe,
@@ -47,7 +57,6 @@ def build(
     metrics: Mapping[str, float],
     facts: Mapping[str, Any],
     warnings: Sequence[str],
-    published: str | None,
 ) -> dict[str, Any]:
     """The manifest as a value; reads the plan, the preparation report and the files of the run."""
     plan = read_json(run_dir / OURS / PLAN)
@@ -64,9 +73,9 @@ def build(
         "facts": dict(facts),
         "metrics": dict(metrics),
         "warnings": list(warnings),
-        "published": published,
+        "published": None,
         "versions": versions(),
-        "host": {"system": platform.platform(), "machine": platform.machine(), "cpus": os.cpu_count()},
+        "host": host(),
         "files": _files(run_dir),
     }
 
@@ -74,6 +83,12 @@ def build(
 def write(run_dir: Path, document: Mapping[str, Any]) -> None:
     """Declare the run finished."""
     write_json(run_dir / OURS / MANIFEST, dict(document))
+
+
+def amend(run_dir: Path, **entries: Any) -> None:
+    """Change entries of a finished run's manifest; a reader sees the old one or the new one."""
+    place = run_dir / OURS / MANIFEST
+    write_json(place, {**read_json(place), **entries})
 
 
 def _files(run_dir: Path) -> dict[str, dict[str, Any]]:

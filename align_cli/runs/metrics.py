@@ -6,7 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from align_cli.files import write_text
 from align_cli.runs.directory import OURS
@@ -37,19 +37,46 @@ class Metrics:
         self._file.close()
 
 
+class Log(NamedTuple):
+    """What a metrics file holds."""
+
+    lines: list[dict[str, Any]]
+    """Each with its `step`; null values are kept: they were not finite."""
+    unread: int
+    """Lines that are no such thing; a last one that a crash cut short is not counted."""
+
+
 def read(run_dir: Path) -> list[dict[str, Any]]:
     """All whole lines; a last one that a crash cut short is left out."""
+    return load(run_dir).lines
+
+
+def load(run_dir: Path) -> Log:
+    """All whole lines, and how many could not be read; a run that has logged nothing has none of both.
+
+    Raises:
+        OSError: the file is there and cannot be read.
+    """
     try:
-        text = (run_dir / OURS / FILE).read_text(encoding="utf-8")
+        text = (run_dir / OURS / FILE).read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:
-        return []
-    lines = []
-    for line in text.splitlines():
-        try:
-            lines.append(json.loads(line))
-        except ValueError:
-            continue
-    return lines
+        return Log([], 0)
+    lines, unread = [], 0
+    for line in text.split("\n"):
+        if (entry := parse(line)) is not None:
+            lines.append(entry)
+        else:
+            unread += 1
+    return Log(lines, unread - 1)  # what follows the last line break: nothing, or a line cut short
+
+
+def parse(line: str | bytes) -> dict[str, Any] | None:
+    """One line of the file; None where it is no object with a step."""
+    try:
+        entry = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) and isinstance(entry.get("step"), int) else None
 
 
 def _line(entry: Mapping[str, Any]) -> str:

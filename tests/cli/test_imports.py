@@ -7,7 +7,12 @@ import sys
 
 import pytest
 
-HEAVY = {"torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy", "pandas"}
+from tests.runs import folders
+
+HEAVY = {
+    "torch", "transformers", "trl", "peft", "accelerate", "datasets", "pyarrow", "numpy", "pandas", "matplotlib",
+    "huggingface_hub",
+}  # fmt: skip
 
 COMMANDS = {
     "help": ["--help"],
@@ -18,6 +23,10 @@ COMMANDS = {
     "recipe show": ["recipe", "show", "r.yaml", "--task", "sft"],
     "task ls": ["task", "ls"],
     "doctor": ["doctor"],
+    "runs ls": ["runs", "ls"],
+    "runs show": ["runs", "show", "run"],
+    "runs show --curves": ["runs", "show", "run", "--curves"],
+    "runs diff": ["runs", "diff", "run", "run"],
 }
 
 PROBE = """
@@ -32,6 +41,8 @@ sys.exit(code)
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_a_short_command_imports_nothing_heavy(recipe, tmp_path, name):
+    folders.finished(tmp_path / "run")
+
     done = subprocess.run(
         [sys.executable, "-c", PROBE, *COMMANDS[name]], cwd=tmp_path, capture_output=True, text=True, check=False
     )

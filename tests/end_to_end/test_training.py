@@ -9,6 +9,7 @@ import pytest
 
 from align_cli.errors import TrainingError, UsageError
 from tests.end_to_end.conftest import Train, curve
+from tests.runs import hub_server
 
 pytestmark = pytest.mark.slow
 
@@ -106,6 +107,25 @@ def test_a_hub_failure_does_not_lose_the_model(train: Train, tiny: Path):
     assert manifest["published"] is None
     assert "not pushed to the Hub" in manifest["warnings"][0]
     assert (run / "model.safetensors").is_file()
+
+
+def test_a_finished_model_is_pushed_privately_with_its_card(train: Train, tiny: Path, monkeypatch: pytest.MonkeyPatch):
+    with hub_server.serve() as hub:
+        monkeypatch.setenv("HF_TOKEN", hub_server.TOKEN)
+        monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+        monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
+        run = train(model_name_or_path=str(tiny), push_to_hub=True, hub_model_id="me/trained", save_steps=5)
+
+    sent = hub.files("me/trained")
+    assert hub.repositories["me/trained"].private is True
+    assert sent["model.safetensors"] == (run / "model.safetensors").read_bytes()
+    assert sent["README.md"] == (run / "README.md").read_bytes()
+    assert not any(name.startswith("checkpoint-") for name in sent)
+    manifest = json.loads((run / "align" / "manifest.json").read_text())
+    assert manifest["published"] == f"{hub.endpoint}/me/trained"
+    assert manifest["warnings"] == []
+    assert hub_server.TOKEN not in (run / "align" / "manifest.json").read_text()
 
 
 def test_a_full_disk_is_said_and_the_half_checkpoint_is_removed(

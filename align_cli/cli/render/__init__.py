@@ -4,12 +4,18 @@ Import it inside the command that prints a table; help and errors do without.
 """
 
 from align_cli.cli.render.compared import difference, explanation
+from align_cli.cli.render.curves import curves, drawn
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
 from align_cli.cli.render.mixture import mixture
+from align_cli.cli.render.picture import picture
 from align_cli.cli.render.planned import dry_run
 from align_cli.cli.render.prepared import answers, finished, preparation
+from align_cli.cli.render.published import published
 from align_cli.cli.render.rows import left_out, row
+from align_cli.cli.render.run import run
+from align_cli.cli.render.runs import runs
+from align_cli.cli.render.runs_compared import runs_difference
 from align_cli.cli.render.stored import cache, cache_entry, cache_removed
 from align_cli.cli.render.working import working
 
@@ -19,17 +25,24 @@ __all__ = [
     "cache_entry",
     "cache_removed",
     "checked",
+    "curves",
     "difference",
     "display",
     "doctor",
+    "drawn",
     "dry_run",
     "explanation",
     "finished",
     "left_out",
     "mixture",
+    "picture",
     "preparation",
+    "published",
     "recipes",
     "row",
+    "run",
+    "runs",
+    "runs_difference",
     "tasks",
     "working",
 ]

@@ -44,15 +44,15 @@ def dry_run(view: Mapping[str, Any], stream: TextIO, *, defaults: bool = False) 
 
 
 def _values(recipe: Mapping[str, Any], short: Callable[[str], str], *, defaults: bool) -> RenderableType:
-    rows = [(key, _value(item["value"]), short(item["origin"])) for key, item in recipe["values"].items()]
+    rows = [(key, spelled(item["value"]), short(item["origin"])) for key, item in recipe["values"].items()]
     shown = recipe["defaults"] if defaults else {k: recipe["defaults"][k] for k in _DECISIVE if k in recipe["defaults"]}
     quiet = [
-        (Text(key, style="dim"), Text(_value(value), style="dim"), Text("default", style="dim"))
+        (Text(key, style="dim"), Text(spelled(value), style="dim"), Text("default", style="dim"))
         for key, value in shown.items()
         if key not in recipe["values"]
     ]
     behaviours = [
-        (Text(f"({key})", style="dim"), _value(value), f"profile {recipe['profile']}")
+        (Text(f"({key})", style="dim"), spelled(value), f"profile {recipe['profile']}")
         for key, value in recipe["behaviours"].items()
     ]
     return grid(("key", "value", "from"), [*rows, *behaviours, *quiet], whole=(0,))
@@ -130,7 +130,7 @@ def _plan(plan: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [("device", f"{plan['device']}, {plan['precision']}"), ("command", plan["command"])]
 
 
-def _value(value: Any) -> str:
+def spelled(value: Any) -> str:
     """A value as a recipe would spell it."""
     if isinstance(value, str):
         text = value

@@ -39,7 +39,7 @@ def preparation(report: Mapping[str, Any], plan: Mapping[str, Any], stream: Text
     if segments := (report.get("sample") or {}).get("segments"):
         shown = "the loss covers the coloured text" if has_colour(stream) else "the loss covers the text in ⟦ ⟧"
         shown = "whole answers are scored" if report.get("loss") == "score" else shown
-        blocks += [heading("Sample", shown), Padding(_sample(segments, colour=has_colour(stream)), (0, 0, 0, 2))]
+        blocks += [heading("Sample", shown), Padding(sample(segments, colour=has_colour(stream)), (0, 0, 0, 2))]
     emit(stream, *blocks, Text(""))
 
 
@@ -127,7 +127,7 @@ def _counted(reasons: Mapping[str, int]) -> str:
     return ", ".join(f"{number} {reason}" for reason, number in reasons.items() if number)
 
 
-def _sample(segments: Sequence[Sequence[Any]], *, colour: bool) -> Text:
+def sample(segments: Sequence[Sequence[Any]], *, colour: bool) -> Text:
     """The sample with its loss mask; a long one loses its middle, never its ends."""
     text = Text(overflow="fold")
     for words, in_loss in shortened(segments):
