@@ -21,7 +21,9 @@ _BUILT_IN: dict[str, dict[str, str]] = {
     TASKS: {
         "cpt": "align_cli.tasks.cpt:TASK",
         "dpo": "align_cli.tasks.dpo:TASK",
+        "kto": "align_cli.tasks.kto:TASK",
         "orpo": "align_cli.tasks.orpo:TASK",
+        "reward": "align_cli.tasks.reward:TASK",
         "sft": "align_cli.tasks.sft:TASK",
     },
     BENCHMARKS: {},

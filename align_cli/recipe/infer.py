@@ -14,6 +14,7 @@ _WORDS = {
     "cpt": "cpt",
     "pretraining": "cpt",
     "kto": "kto",
+    "reward": "reward",
     "apo": "dpo",
     "ipo": "dpo",
 }
