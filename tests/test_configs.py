@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from align_cli import registry
+from align_cli.cli import app
 from align_cli.recipe import load, shipped
 
 CONFIGS = Path(__file__).parents[1] / "configs"
@@ -26,7 +28,7 @@ def questions() -> list[str]:
 
 
 def test_the_walk_finds_the_recipes() -> None:
-    assert len(RECIPES) >= 3
+    assert len(RECIPES) >= 28
 
 
 def test_shipped_names_are_the_recipes_without_their_extension() -> None:
@@ -58,6 +60,63 @@ def test_every_model_folder_says_what_its_recipes_are() -> None:
         readme = CONFIGS / "recipes" / recipe.split("/")[0] / "README.md"
 
         assert f"`{name}`" in readme.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_shipped_recipe_can_be_planned_anywhere(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    code = app.run(["train", recipe.split("/")[1], recipe.removesuffix(".yaml"), "--dry-run", "--json"])
+
+    view = json.loads(capsys.readouterr().out)
+    assert (code, list(tmp_path.iterdir())) == (0, [])
+    assert view["recipe"]["values"]["output_dir"]["value"].startswith("runs/")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_shipped_recipe_measures_on_other_rows_than_it_trains_on(recipe: str) -> None:
+    task = registry.get(registry.TASKS, recipe.split("/")[1])
+
+    mixture = load.load([recipe.removesuffix(".yaml")], task).mixture
+
+    assert not [source for source in mixture.sources if (source.split or "").startswith("test")]
+    assert not [source for source in mixture.eval if (source.split or "").startswith("train")]
+
+
+BATCHES = re.compile(r"^\| (`[^|]+`|both) \| (\d+) × (\d+) × (\d+) = (\d+) (?:\|| \| )([^|]*)", re.MULTILINE)
+
+
+def batches() -> list[tuple[str, tuple[int, ...], str]]:
+    """(recipe, GPUs and batch and accumulation and their product, what the README says for one GPU)."""
+    found = []
+    for readme in sorted((CONFIGS / "recipes").glob("*/README.md")):
+        for names, *numbers, one in BATCHES.findall(readme.read_text(encoding="utf-8")):
+            model = readme.parent.name
+            own = [name.removesuffix(".yaml") for name in RECIPES if name.startswith(f"{model}/")]
+            short = own if names == "both" else [f"{model}/{name}" for name in re.findall(r"`([^`]+)`", names)]
+            found += [(name, tuple(int(number) for number in numbers), one.strip()) for name in short]
+    return found
+
+
+def test_the_walk_finds_the_batches() -> None:
+    assert len(batches()) >= 24
+
+
+@pytest.mark.parametrize(("recipe", "numbers", "one"), batches())
+def test_the_sequences_per_step_in_a_readme_are_the_recipe_s(recipe: str, numbers: tuple[int, ...], one: str) -> None:
+    loaded = load.load([recipe], registry.get(registry.TASKS, recipe.split("/")[1]))
+    gpus, batch, accumulation, total = numbers
+
+    assert (batch, accumulation) == (
+        loaded.values["per_device_train_batch_size"],
+        loaded.values["gradient_accumulation_steps"],
+    )
+    assert gpus * batch * accumulation == total
+    if more := re.search(r"gradient_accumulation_steps=(\d+)", one):
+        assert int(more[1]) * batch == total
 
 
 def test_every_conversation_alternates_and_ends_with_the_assistant() -> None:
