@@ -154,6 +154,62 @@ def test_the_readme_counts_the_conversations_right() -> None:
     assert f"holds {len(conversations())} short conversations" in text
 
 
+def rows_of(name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (DATA / name).read_text(encoding="utf-8").splitlines()]
+
+
+def test_every_pair_has_two_different_answers_to_one_question_of_its_own() -> None:
+    rows = rows_of("ask-align-preferences.jsonl")
+
+    assert len({json.dumps(row["prompt"]) for row in rows}) == len(rows) == 104
+    for row in rows:
+        roles = [turn["role"] for turn in row["prompt"]]
+        assert roles == (["user", "assistant"] * len(roles))[: len(roles)]
+        assert roles[-1] == "user"
+        answers = [row[side][0]["content"] for side in ("chosen", "rejected")]
+        assert [turn["role"] for side in ("chosen", "rejected") for turn in row[side]] == ["assistant", "assistant"]
+        assert answers[0] != answers[1]
+        assert all(answer.strip() == answer != "" for answer in answers)
+
+
+def test_the_better_answer_is_not_known_by_its_length() -> None:
+    rows = rows_of("ask-align-preferences.jsonl")
+
+    longer = sum(len(row["rejected"][0]["content"]) > len(row["chosen"][0]["content"]) for row in rows)
+
+    assert 0.3 < longer / len(rows) < 0.7
+
+
+def test_judged_answers_follow_from_the_pairs_by_the_rule_in_the_readme() -> None:
+    expected = []
+    for number, row in enumerate(rows_of("ask-align-preferences.jsonl")):
+        expected.append({"prompt": row["prompt"], "completion": row["chosen"], "label": True})
+        if number % 2 == 0:
+            expected.append({"prompt": row["prompt"], "completion": row["rejected"], "label": False})
+
+    assert rows_of("ask-align-judged.jsonl") == expected
+
+
+def test_the_readme_describes_the_data_as_they_are() -> None:
+    text = (DATA / "README.md").read_text(encoding="utf-8")
+    pairs = rows_of("ask-align-preferences.jsonl")
+    faults = [row["fault"] for row in pairs]
+    paragraphs = (DATA / "notes-on-fine-tuning.txt").read_text(encoding="utf-8").split("\n\n")
+
+    for file in sorted(DATA.iterdir()):
+        assert file.name == "README.md" or f"| `{file.name}` |" in text
+    for fault in ("wrong", "evasive", "overlong"):
+        assert re.search(rf"`{fault}` \({faults.count(fault)}\)", text)
+    assert f"{len(rows_of('ask-align-judged.jsonl'))} judged answers" in text
+    assert f"{len(paragraphs)} paragraphs" in text
+
+
+def test_the_questions_asked_before_and_after_are_in_none_of_the_data() -> None:
+    text = "".join(file.read_text(encoding="utf-8") for file in DATA.iterdir() if file.suffix in (".jsonl", ".txt"))
+
+    assert [question for question in questions() if question in text] == []
+
+
 def test_torch_is_pinned_exactly() -> None:
     pins = (CONFIGS / "constraints.txt").read_text(encoding="utf-8").splitlines()
 
