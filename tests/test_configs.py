@@ -119,6 +119,14 @@ def test_the_sequences_per_step_in_a_readme_are_the_recipe_s(recipe: str, number
         assert int(more[1]) * batch == total
 
 
+def test_the_page_on_handbook_recipes_names_what_is_shipped_for_each() -> None:
+    page = (CONFIGS.parent / "docs" / "how-to" / "use-handbook-recipes.md").read_text(encoding="utf-8")
+    table = page[page.index("| shipped as |") : page.index("```bash\nalign recipe cp")]
+    named = re.findall(r"`([\w.-]+/\w+/[\w-]+)`", table)
+
+    assert sorted(named) == [name for name in shipped.names() if not name.startswith("smollm2-135m/")]
+
+
 def test_every_conversation_alternates_and_ends_with_the_assistant() -> None:
     rows = conversations()
 

@@ -109,7 +109,8 @@ def _template(name: str) -> str:
 def _data(task: str, facts: dict[str, Any], era: str) -> dict[str, Any]:
     if "entries" in facts:
         common = {"id": "HuggingFaceTB/smoltalk2", "columns": ["messages"], "weight": 1.0}
-        return {"dataset_mixture": {"datasets": [{**common, **entry} for entry in facts["entries"]], "seed": 0}}
+        seed = {"seed": 0} if task == "sft" else {}
+        return {"dataset_mixture": {"datasets": [{**common, **entry} for entry in facts["entries"]], **seed}}
     data, splits, configs = facts["data"], facts["splits"], facts.get("configs")
     if era < "2025-07":
         return {"dataset_mixer": data, "dataset_splits": splits} | ({"dataset_configs": configs} if configs else {})

@@ -29,9 +29,16 @@ WRITTEN = [
 IN_FOLDERS = [item for item in WRITTEN if item.id != "branch-config_full.yaml"]
 
 
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all: upstream's fields are read from its source once."""
+    return tmp_path_factory.mktemp("cache")
+
+
 @pytest.fixture(autouse=True)
-def alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def alone(cache: None, shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An empty folder and no network."""
+    monkeypatch.setenv("ALIGN_CACHE", str(shared))
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
