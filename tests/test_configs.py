@@ -77,6 +77,20 @@ def test_a_shipped_recipe_can_be_planned_anywhere(
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
+def test_a_copy_of_a_shipped_recipe_is_whole(
+    recipe: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    task = registry.get(registry.TASKS, recipe.split("/")[1])
+
+    code = app.run(["recipe", "cp", recipe.removesuffix(".yaml"), "mine.yaml"])
+
+    copied, original = load.load(["mine.yaml"], task), load.load([recipe.removesuffix(".yaml")], task)
+    assert (code, capsys.readouterr().out.strip()) == (0, "mine.yaml")
+    assert (copied.values, copied.mixture) == (original.values, original.mixture)
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
 def test_a_shipped_recipe_measures_on_other_rows_than_it_trains_on(recipe: str) -> None:
     task = registry.get(registry.TASKS, recipe.split("/")[1])
 

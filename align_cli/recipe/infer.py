@@ -21,6 +21,8 @@ _WORDS = {
 #: Keys that only one task has, most telling first.
 _KEYS = (
     ("cpt", {"text_column"}),
+    ("kto", {"desirable_weight", "undesirable_weight"}),
+    ("reward", {"center_rewards_coefficient"}),
     ("orpo", {"max_completion_length", "disable_dropout"}),
     (
         "dpo",

@@ -292,7 +292,7 @@ def _other_tasks(key: str, own: str) -> str:
     from align_cli.errors import AlignError
 
     having = []
-    for name in ("sft", "dpo", "orpo"):
+    for name in ("sft", "dpo", "orpo", "kto", "reward"):
         if name == own:
             continue
         try:
