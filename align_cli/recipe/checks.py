@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Problem
-from align_cli.recipe import checks_data, paths, ranges
+from align_cli.recipe import checks_data, checks_splits, paths, ranges
 from align_cli.recipe.fields import Field
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.recipe.view import Finding, Unread, View
@@ -218,6 +218,8 @@ _RULES: tuple[Callable[[View], Iterator[Finding]], ...] = (
     _numbers,
     _model,
     checks_data.data,
+    checks_splits.training_on_tests,
+    checks_splits.evaluating_on_training_rows,
     _adapters,
     _precision,
     checks_data.sequences,

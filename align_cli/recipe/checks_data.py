@@ -31,11 +31,6 @@ def data(view: View) -> Iterator[Finding]:
         for word in ("fraction", "share"):
             if getattr(source, word) == 0 and not (word == "fraction" and mixture.combine == "trl"):
                 yield view.note(f"{key}.{word}", f"{source.label} contributes nothing: its {word} is 0")
-    removed = mixture.clean.exact and mixture.clean.across  # rows to evaluate on leave the training rows then
-    for index, source in enumerate(mixture.eval):
-        if _identity(source) in seen and not removed:
-            said = f"{source.label} is evaluated on and trained on: the loss will look better than it is"
-            yield view.note(f"mixture.eval.{index}.path", said)
     yield from _streaming(view)
     for name in mixture.clean.decontaminate:
         if paths.is_file_name(name) and not paths.is_there(paths.without_column(name), "file"):

@@ -22,9 +22,9 @@ _WORDS = {
 #: Keys that only one task has, most telling first.
 _KEYS = (
     ("cpt", {"text_column"}),
-    ("orpo", {"max_completion_length", "disable_dropout"}),
     ("kto", {"desirable_weight", "undesirable_weight"}),
     ("reward", {"center_rewards_coefficient"}),
+    ("orpo", {"max_completion_length", "disable_dropout"}),
     (
         "dpo",
         {"loss_weights", "precompute_ref_log_probs", "rpo_alpha", "sync_ref_model", "f_divergence_type", "ld_alpha"},

@@ -139,6 +139,8 @@ def _chain(path: Path, shown: str, stack: Stack) -> list[tuple[Document, Path]]:
 
 
 def _shown(path: Path) -> str:
+    if (name := shipped.name_of(path)) is not None:
+        return name  # an installed package's path says less, at greater length
     try:
         return str(path.resolve().relative_to(Path.cwd()))
     except ValueError:

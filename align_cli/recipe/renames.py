@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import tomllib
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -140,7 +140,7 @@ def _apply(layer: Layer, rename: Rename, value: Any, fields: Mapping[str, Field]
         return
     chained = table().get(rename.new)
     if chained is not None and rename.new not in fields and rename.new != "dataset_mixer":
-        _apply(layer, chained, translated, fields)
+        _apply(layer, replace(chained, old=word), translated, fields)  # it was the first word that was written
         return
     _put(layer, word, rename.new, translated)
     told = f"{word} is called {rename.new} today"

@@ -29,6 +29,13 @@ def find(name: str) -> Path | None:
     return root() / "recipes" / f"{known}.yaml" if known in names() else None
 
 
+def name_of(path: Path) -> str | None:
+    """The name of the shipped recipe that this file is; None for any other file."""
+    folder = (root() / "recipes").resolve()
+    found = path.resolve()
+    return found.relative_to(folder).with_suffix("").as_posix() if found.is_relative_to(folder) else None
+
+
 def resolve(path: str) -> str:
     """A file's real path for `shipped://data/x.jsonl`; every other path unchanged.
 

@@ -117,31 +117,8 @@ class Translator:
                 source["fraction"] = self._fraction(weight, (*key, "weight"), "weight")
                 source["shuffle"] = True
             self._add("sources", source, key)
-        self._lint_test_rows(entries)
         self.data.tree.update(combine="handbook-2025", seed=_int(mixture.get("seed"), 0))
         self._held_out(mixture.get("test_split_size"), ("dataset_mixture", "test_split_size"))
-
-    def _lint_test_rows(self, entries: list[Any]) -> None:
-        """Recipes of 2025 list test splits among the rows to train on: right by their arithmetic, rarely meant."""
-        splits: dict[str, list[str]] = {}
-        for entry in entries:
-            if isinstance(entry, dict) and entry.get("id"):
-                splits.setdefault(str(entry["id"]), []).append(str(entry.get("split") or "train"))
-        tests = [name for name, found in splits.items() if any(split.startswith("test") for split in found)]
-        both = [name for name in tests if any(split.startswith("train") for split in splits[name])]
-        if both:
-            names = ", ".join(both)
-            self._note(
-                ("dataset_mixture",),
-                f"test splits are trained on: {names}; results on those rows are not comparable with 2023's",
-            )
-        lone = [name for name in tests if name not in both]
-        if lone and len(splits) > 1:
-            self._note(
-                ("dataset_mixture",),
-                f"only the test split of {', '.join(lone)} is trained on, beside training splits of others: "
-                "probably a slip",
-            )
 
     # -- trl -----------------------------------------------------------------------------------------------------
 

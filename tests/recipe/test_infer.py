@@ -17,6 +17,8 @@ from align_cli.recipe.infer import task_of
         ("scripts/run_orpo.py", [], "orpo"),
         ("my-sft-recipe.yaml", [], "sft"),
         ("x.yaml", ["text_column", "packing"], "cpt"),
+        ("x.yaml", ["beta", "undesirable_weight"], "kto"),
+        ("x.yaml", ["max_length", "center_rewards_coefficient"], "reward"),
         ("x.yaml", ["packing"], "sft"),
         ("x.yaml", ["max_seq_length"], "sft"),
         ("x.yaml", ["beta"], "dpo"),

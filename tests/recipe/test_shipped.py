@@ -34,6 +34,15 @@ def test_recipes_are_named_by_model_task_and_variant(configs: Path) -> None:
     assert shipped.find("../recipes/m/sft/base") is None
 
 
+def test_a_file_of_a_shipped_recipe_is_shown_by_its_name(configs: Path, tmp_path: Path) -> None:
+    (configs / "recipes" / "m" / "sft" / "more.yaml").write_text("extends: base.yaml\nlearning_rate: 1e-3\n")
+
+    loaded = load(["m/sft/more"], task())
+
+    assert str(loaded.origins["seed"]) == "m/sft/base:5"
+    assert shipped.name_of(tmp_path / "base.yaml") is None
+
+
 @pytest.mark.usefixtures("configs")
 def test_a_shipped_name_can_be_loaded_and_extended(here: Path) -> None:
     (here / "mine.yaml").write_text("extends: m/sft/base\nlearning_rate: 1e-3\n")
