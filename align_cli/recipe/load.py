@@ -300,7 +300,8 @@ def _other_tasks(key: str, own: str) -> str:
                 having.append(name)
         except (AlignError, ImportError, AttributeError):
             continue
-    return f"a key of {' and '.join(having)}, not of {own}" if having else ""
+    named = " and ".join(filter(None, (", ".join(having[:-1]), *having[-1:])))
+    return f"a key of {named}, not of {own}" if having else ""
 
 
 def _scrubbed(origin: Origin, hidden: tuple[str, ...]) -> Origin:

@@ -72,7 +72,7 @@ def test_all_problems_are_reported_at_once_in_the_file_s_order(problems: Problem
         ("learning_rat: 1", "did you mean learning_rate?"),
         ("held_out: 1", "mixture.held_out"),
         ("fraction: 1", "belongs inside mixture:"),
-        ("beta: 1", "a key of dpo and orpo, not of sft"),
+        ("beta: 1", "a key of dpo, orpo and kto, not of sft"),
         ("training: {learning_rate: 1}", "flat"),
         ("zzz: 1", "align task show sft"),
     ],
