@@ -312,10 +312,8 @@ def _other_tasks(key: str, own: str) -> str:
                 having.append(name)
         except (AlignError, ImportError, AttributeError):
             continue
-    if not having:
-        return ""
-    named = " and ".join(filter(None, (", ".join(having[:-1]), having[-1])))
-    return f"a key of {named}, not of {own}"
+    named = " and ".join(filter(None, (", ".join(having[:-1]), *having[-1:])))
+    return f"a key of {named}, not of {own}" if having else ""
 
 
 def _scrubbed(origin: Origin, hidden: tuple[str, ...]) -> Origin:
