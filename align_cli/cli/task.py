@@ -10,6 +10,7 @@ import typer
 from align_cli import registry
 from align_cli.cli import complete, documents, keys
 from align_cli.errors import PluginError, UsageError
+from align_cli.tasks import registered
 from align_cli.tasks.task import Task
 
 app = typer.Typer(
@@ -71,13 +72,7 @@ def get(name: str) -> Task:
         UsageError: there is none.
         PluginError: its plugin is broken, or registered something else.
     """
-    task = registry.get(registry.TASKS, name)
-    if not isinstance(task, Task):
-        raise PluginError(
-            f'the plugin "{name}" registers a {type(task).__name__}, not an align_cli.tasks.task.Task',
-            hint="its entry point must name a Task value",
-        )
-    return task
+    return registered.named(name)
 
 
 def suggestion(name: str, known: Any) -> str:
@@ -89,9 +84,8 @@ def suggestion(name: str, known: Any) -> str:
 def _described(entry: registry.Entry) -> dict[str, Any]:
     row = {"name": entry.name, "summary": "", "from": entry.distribution or "align", "problem": ""}
     try:
-        task = registry.load(entry)
+        task = registered.task_of(entry)
     except PluginError as error:
-        return row | {"problem": error.message}
-    if not isinstance(task, Task):
-        return row | {"problem": f"registers a {type(task).__name__}, not a Task"}
+        causes = "; ".join(problem.message for problem in error.problems)
+        return row | {"problem": entry.problem or (f"{error.message}: {causes}" if causes else error.message)}
     return row | {"summary": task.summary, "rows": list(task.rows)}
