@@ -18,15 +18,18 @@ from tests.end_to_end.conftest import tiny as tiny
 SIMPO = Path(__file__).parent / "align-simpo"
 ROOT = Path(align_cli.__path__[0]).parent
 
+#: It has tests of its own, which need it installed; `test_how_to` runs them.
+collect_ignore = ["align-simpo"]
+
 Align = Callable[..., Done]
 Start = Callable[..., "subprocess.Popen[str]"]
 
 
 def install(distribution: Path, site: Path) -> Path:
     """Build the distribution and install its wheel into `site`, as pip does, without a network."""
-    argv = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--target", str(site)]
-    offline = ["--no-deps", "--no-index", "--no-build-isolation", str(distribution)]
-    done = subprocess.run([*argv, *offline], capture_output=True, text=True, check=False)
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--upgrade"]
+    argv = [*pip, "--no-deps", "--no-index", "--no-build-isolation", "--target", str(site), str(distribution)]
+    done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return site
 

@@ -52,7 +52,7 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     if gamma < 0:
         said = f"simpo_gamma is {gamma}: a negative margin rewards the rejected answer"
         yield problem(recipe, "simpo_gamma", said, "simpo_gamma: 0, or more")
-    elif gamma > 2 * beta:
+    elif 0 < 2 * beta < gamma:
         said = f"simpo_gamma ({gamma}) is more than twice beta ({beta}): rewards hardly get that far apart"
         yield problem(recipe, "simpo_gamma", said, f"simpo_gamma: {beta / 2:g}")
 
