@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.end_to_end.conftest import curve, losses_of, wait_for
+from tests.models.tiny import tiny_model
 from tests.plugin.conftest import Align, Start
 
 
@@ -92,8 +93,10 @@ def test_checking_recipes_finds_its_task_by_its_name_and_keeps_its_rules(run: Al
     ]
 
 
-def test_its_mixture_is_built_and_shown_as_pairs(run: Align, simpo: Path, tiny: Path):
-    document = run(simpo, "mix", "simpo.yaml", f"model_name_or_path={tiny}", "--head", "1", "--json").document
+def test_its_mixture_is_built_and_shown_as_pairs(run: Align, simpo: Path, place: Path):
+    model = tiny_model(place / "model")
+
+    document = run(simpo, "mix", "simpo.yaml", f"model_name_or_path={model}", "--head", "1", "--json").document
 
     assert document["task"] == "simpo"
     assert document["tokens"]["unit"] == "pairs"
