@@ -4,8 +4,8 @@ Register a `Task` in the entry point group `align.tasks`; `align task new NAME` 
 docs/how-to/add-a-task.md walks through one. The module costs no import of torch, so a plugin may take all of it at the
 top of its file.
 
-The promise: what is named here goes on working for one minor release after the changelog has said what to write
-instead, and a plugin that still uses it is warned. Everything else in `align_cli` may move at any time.
+The promise: a name here does not change before a release has gone out in which the old way still works and the
+changelog says what to write instead. Anything else in `align_cli` may move at any time.
 """
 
 from __future__ import annotations
