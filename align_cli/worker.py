@@ -15,15 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from align_cli import registry
-from align_cli.errors import AlignError, Interrupted, UsageError
+from align_cli.errors import AlignError, Interrupted, PluginError, UsageError
 from align_cli.files import read_json, write_json
 from align_cli.recipe import secrets
 from align_cli.recipe.decode import decode
 from align_cli.recipe.schema import Recipe
 from align_cli.runs import card, directory, manifest, publish
 from align_cli.runs.directory import OURS, PLAN, RECIPE
-from align_cli.tasks.task import Context, Progress, Result, Task
+from align_cli.tasks import registered
+from align_cli.tasks.task import Context, Progress, Result
 
 #: Off unless the user has said otherwise: nobody is told that a model is being trained.
 _QUIET = {"HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
@@ -71,7 +71,7 @@ def _work(
     on_progress: Callable[[Progress], None],
     say: Callable[[str], None],
 ) -> Result:
-    task: Task = registry.get(registry.TASKS, recipe.task)
+    task = registered.named(recipe.task)
     warnings: list[str] = []
 
     def note(line: str) -> None:
@@ -155,6 +155,8 @@ def _leave(path: Path, cause: Exception) -> None:
     """Write what failed beside the run; a full disk must not hide the first error."""
     if isinstance(cause, AlignError):
         document = cause.as_dict()
+        if isinstance(cause, PluginError):  # its author needs more than its message
+            document["traceback"] = "".join(traceback.format_exception(cause))
     else:
         document = {"type": type(cause).__name__, "message": str(cause), "traceback": traceback.format_exc()}
     hidden = tuple(value for name, value in os.environ.items() if secrets.is_secret(name) and value)

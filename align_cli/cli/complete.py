@@ -14,7 +14,7 @@ _DEFAULT_TASK = "sft"
 
 def tasks(incomplete: str) -> list[str]:
     """Task names."""
-    return [entry.name for entry in registry.entries(registry.TASKS) if entry.name.startswith(incomplete)]
+    return [name for name in registry.names(registry.TASKS) if name.startswith(incomplete)]
 
 
 def recipes(incomplete: str) -> list[str]:

@@ -16,7 +16,7 @@ from typing import TextIO
 
 from align_cli.cli.signs import visible
 from align_cli.cli.text import style, wrap
-from align_cli.errors import AlignError, Problem
+from align_cli.errors import AlignError, PluginError, Problem
 from align_cli.recipe.secrets import is_secret, scrub
 
 _SHORTEST_SECRET = 8  # characters; a shorter value would blank out innocent text
@@ -26,6 +26,8 @@ _MOST_SHOWN = 40  # problems printed; the rest is counted
 def report(error: AlignError, *, as_json: bool, stream: TextIO | None = None) -> int:
     """Write `error` and give the exit code."""
     stream = stream or sys.stderr
+    if isinstance(error, PluginError) and error.__cause__ is not None and (path := _write_crash(error)):
+        error.hint = "; ".join(filter(None, (error.hint, f"the traceback is in {path}")))
     if as_json:
         stream.write(without_secrets(json.dumps(error.as_dict(), ensure_ascii=False)) + "\n")
     else:

@@ -173,9 +173,10 @@ def task_of(recipe: str, *, fallback: str | None = None) -> str:
 
     path = shipped.find(recipe) or Path(recipe)
     heads = _heads_of(path)
-    name = infer.task_of(str(path), heads) or infer.task_of(heads.get("extends", ""), ()) or fallback
+    plugins = registry.plugins(registry.TASKS)
+    name = infer.task_of(str(path), heads, plugins) or infer.task_of(heads.get("extends", ""), (), plugins) or fallback
     if name is None:
-        names = ", ".join(entry.name for entry in registry.entries(registry.TASKS))
+        names = ", ".join(registry.names(registry.TASKS))
         raise UsageError(f"neither path nor keys tell which task {recipe} is for", hint=f"add --task, one of {names}")
     return name
 

@@ -1,8 +1,10 @@
-"""`align task`: which tasks there are, and which keys a recipe may set for each."""
+"""`align task`: which tasks there are, which keys a recipe may set for each, and how to begin one of your own."""
 
 from __future__ import annotations
 
 import sys
+from dataclasses import asdict
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -10,10 +12,11 @@ import typer
 from align_cli import registry
 from align_cli.cli import complete, documents, keys
 from align_cli.errors import PluginError, UsageError
+from align_cli.tasks import registered
 from align_cli.tasks.task import Task
 
 app = typer.Typer(
-    help="List the tasks, and the keys a recipe may set for each.",
+    help="List the tasks, show the keys of each, and write new ones.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
@@ -64,6 +67,28 @@ def show_task(
         sys.stdout.write(text + "\n")
 
 
+@app.command("new")
+def new(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The task's name, e.g. distil.")],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="FOLDER", help="Where; it must be empty or absent. Default: align-NAME.")
+    ] = None,
+    like: Annotated[
+        str, typer.Option("--like", metavar="sft|dpo", help="A task on conversations, or on pairs of answers.")
+    ] = "sft",
+    as_json: _Json = False,
+) -> None:
+    """Write a task of your own: a package that installs, tests itself and trains as it is written."""
+    from align_cli.cli import task_new
+
+    written = task_new.write(name, folder, like=like)
+    if as_json:
+        documents.write({**asdict(written), "folder": str(written.folder)}, sys.stdout)
+        return
+    sys.stdout.write("".join(f"{written.folder / file}\n" for file in written.files))
+    sys.stderr.write("".join(f"{'next:' if not n else '     '} {line}\n" for n, line in enumerate(written.next)))
+
+
 def get(name: str) -> Task:
     """The task of that name.
 
@@ -71,13 +96,7 @@ def get(name: str) -> Task:
         UsageError: there is none.
         PluginError: its plugin is broken, or registered something else.
     """
-    task = registry.get(registry.TASKS, name)
-    if not isinstance(task, Task):
-        raise PluginError(
-            f'the plugin "{name}" registers a {type(task).__name__}, not an align_cli.tasks.task.Task',
-            hint="its entry point must name a Task value",
-        )
-    return task
+    return registered.named(name)
 
 
 def suggestion(name: str, known: Any) -> str:
@@ -89,9 +108,8 @@ def suggestion(name: str, known: Any) -> str:
 def _described(entry: registry.Entry) -> dict[str, Any]:
     row = {"name": entry.name, "summary": "", "from": entry.distribution or "align", "problem": ""}
     try:
-        task = registry.load(entry)
+        task = registered.task_of(entry)
     except PluginError as error:
-        return row | {"problem": error.message}
-    if not isinstance(task, Task):
-        return row | {"problem": f"registers a {type(task).__name__}, not a Task"}
+        causes = "; ".join(problem.message for problem in error.problems)
+        return row | {"problem": entry.problem or (f"{error.message}: {causes}" if causes else error.message)}
     return row | {"summary": task.summary, "rows": list(task.rows)}

@@ -195,7 +195,7 @@ def _help(ctx: typer.Context, task: str | None) -> None:
     """Without a task: the command's own help and the tasks. With one: also every key."""
     sys.stdout.write(ctx.get_help() + "\n")
     if task is None:
-        names = ", ".join(entry.name for entry in registry.entries(registry.TASKS))
+        names = ", ".join(registry.names(registry.TASKS))
         sys.stdout.write(f"\nTasks: {names}\n")
         return
     from align_cli.cli import keys
@@ -222,7 +222,7 @@ def _task(name: str, words: Sequence[str]) -> Task:
 def _task_of(path: str) -> str | None:
     from align_cli.recipe import infer
 
-    return infer.task_of(path, ())
+    return infer.task_of(path, (), registry.plugins(registry.TASKS))
 
 
 def _load(words: Sequence[str], task: Task) -> Recipe:

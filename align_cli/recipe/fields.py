@@ -47,8 +47,10 @@ class Field:
 def fields_of(configs: Sequence[str]) -> dict[str, Field]:
     """All fields of the `module:Class` dataclasses by name; where two have a field, the first one's wins.
 
+    `module:Class without KEY KEY` leaves fields out that mean nothing to the task.
+
     Raises:
-        PluginError: a module or class is not there in the installed package.
+        PluginError: a module, class or left out field is not there in the installed package.
     """
     path = files.cache_root() / "fields" / f"{_key(configs)}.json"
     cached = _read_cache(path)
@@ -59,9 +61,13 @@ def fields_of(configs: Sequence[str]) -> dict[str, Field]:
     reader = source.Reader()
     found: dict[str, Field] = {}
     for config in configs:
-        module, _, name = config.partition(":")
-        for raw in reader.fields(module, name):
-            if raw.name not in found:
+        named, _, listed = config.partition(" without ")
+        module, _, name = named.partition(":")
+        read, without = reader.fields(module, name), frozenset(listed.split())
+        if absent := without - {raw.name for raw in read}:
+            raise PluginError(f"{named} has no field {min(absent)} to leave out", hint=source.DOCTOR)
+        for raw in read:
+            if raw.name not in found and raw.name not in without:
                 found[raw.name] = Field(
                     raw.name,
                     raw.annotation,
@@ -121,9 +127,9 @@ def _key(configs: Sequence[str]) -> str:
 
 
 def _root_or_fail(config: str) -> Path:
-    root = packages.root_of(config)
+    package = config.partition(":")[0].partition(".")[0]
+    root = packages.root_of(package) or packages.file_of(package)
     if root is None:
-        package = config.partition(".")[0].partition(":")[0]
         raise PluginError(f"the package {package} is not installed", hint=f"pip install {package}")
     return root
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import PurePath
 
 #: Words in a path -> task. Folders of the Handbook, scripts of the Handbook and of trl.
@@ -37,11 +37,17 @@ _KEYS = (
 )
 
 
-def task_of(path: str, keys: Iterable[str]) -> str | None:
-    """The task's name, or None when nothing tells. The nearest folder counts more than those above it."""
+def task_of(path: str, keys: Iterable[str], plugins: Collection[str] = ()) -> str | None:
+    """The task's name, or None when nothing tells. The nearest folder counts more than those above it.
+
+    `plugins` are further names of tasks to look for in the path.
+    """
     parts = PurePath(path).parts
     # The folder says more than the file: `dpo/config_sft_model.yaml` is for DPO.
     for part in (*reversed(parts[:-1]), *parts[-1:]):
+        for name in filter(None, plugins):
+            if re.search(rf"(?<![a-z0-9]){re.escape(name)}(?![a-z0-9])", part, re.IGNORECASE):
+                return name
         for word in re.split(r"[^a-z0-9]+", part.lower()):
             if word in _WORDS:
                 return _WORDS[word]

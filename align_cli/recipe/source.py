@@ -14,7 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import PluginError
-from align_cli.packages import root_of
+from align_cli.packages import file_of, root_of
+
+#: What to do when an installed package is not as a task expects it.
+DOCTOR = "align doctor shows the installed versions and the ones that are known to work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +60,7 @@ class Reader:
         found = self._find(module, name)
         if found is None:
             raise PluginError(
-                f"{module}:{name} is not in the installed package {module.partition('.')[0]}",
-                hint="align doctor shows the installed versions and the ones that are known to work",
+                f"{module}:{name} is not in the installed package {module.partition('.')[0]}", hint=DOCTOR
             )
         result: dict[str, RawField] = {}
         self._collect(*found, result)
@@ -151,15 +153,25 @@ class Reader:
         return self._modules[name]
 
     def _parse(self, name: str) -> _Module | None:
-        root = root_of(name)
-        if root is None:
-            return None
-        inner = root.joinpath(*name.split(".")[1:])
-        for path in (inner / "__init__.py", inner.with_suffix(".py")):
+        for path in _files_of(name):
             if path.is_file():
                 self.read.append(path)
-                return _Module(name, path, ast.parse(path.read_bytes()))
+                try:
+                    return _Module(name, path, ast.parse(path.read_bytes()))
+                except (SyntaxError, ValueError) as error:
+                    where = f"{path}:{getattr(error, 'lineno', None) or 1}"
+                    raise PluginError(f"{where}: this is no Python that can be read: {error}") from error
         return None
+
+
+def _files_of(module: str) -> list[Path]:
+    """Where the source of a module may lie."""
+    root = root_of(module)
+    if root is None:
+        single = file_of(module) if "." not in module else None
+        return [single] if single else []
+    inner = root.joinpath(*module.split(".")[1:])
+    return [inner / "__init__.py", inner.with_suffix(".py")]
 
 
 def _imports(tree: ast.Module) -> Iterator[ast.ImportFrom]:

@@ -95,6 +95,33 @@ def test_choices_come_from_enums_and_literals_and_a_computed_default_is_not_stat
     assert not found["made"].static
 
 
+@pytest.mark.usefixtures("package")
+def test_fields_that_mean_nothing_to_a_task_are_left_out() -> None:
+    found = fields_of(("plugin_for_fields.config:Config without base made side",))
+
+    assert list(found) == ["inherited", "plain", "below", "helped", "colour"]
+
+
+@pytest.mark.usefixtures("package")
+def test_leaving_out_what_is_not_there_is_a_mistake() -> None:
+    with pytest.raises(PluginError, match="Config has no field bass to leave out"):
+        fields_of(("plugin_for_fields.config:Config without bass",))
+
+
+def test_a_module_of_one_file_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "single_file_for_fields.py").write_text("class Config:\n    plain: int = 5\nraise RuntimeError\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    assert fields_of(("single_file_for_fields:Config",))["plain"].default == 5
+
+
+def test_source_that_is_no_python_is_said_with_its_place(package: Path) -> None:
+    (package / "config.py").write_text("class Config:\n    plain: int = (\n")
+
+    with pytest.raises(PluginError, match=r"config\.py:2: this is no Python that can be read"):
+        read()
+
+
 def test_a_changed_file_is_read_again(package: Path) -> None:
     assert read()["plain"].default == 5
 

@@ -29,3 +29,17 @@ from align_cli.recipe.infer import task_of
 )
 def test_the_task_follows_from_place_name_and_keys(path: str, keys: list[str], expected: str | None) -> None:
     assert task_of(path, keys) == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("simpo.yaml", "simpo"),
+        ("align-simpo/small.yaml", "simpo"),
+        ("my_task/x.yaml", "my_task"),
+        ("simpo/sft.yaml", "simpo"),
+        ("simpol.yaml", "dpo"),
+    ],
+)
+def test_a_plugin_s_name_in_the_path_tells_too(path: str, expected: str) -> None:
+    assert task_of(path, ["beta"], plugins=["simpo", "my_task", ""]) == expected

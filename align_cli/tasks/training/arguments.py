@@ -52,7 +52,7 @@ def trainer_config(
     """
     known = {field.name for field in dataclasses.fields(config)}
     chosen = {key: value for key, value in recipe.values.items() if key in known - _DONE_ELSEWHERE}
-    for key, value in _for_this_device(recipe).items():
+    for key, value in {**_other_defaults(config, recipe), **_for_this_device(recipe)}.items():
         chosen.setdefault(key, value)
     if not has_eval and chosen.get("eval_strategy", "no") != "no":
         say("there are no evaluation rows: eval_strategy is taken as no")
@@ -67,6 +67,18 @@ def trainer_config(
     except (ValueError, TypeError, ImportError, RuntimeError) as cause:
         lines = str(cause).strip().splitlines() or [type(cause).__name__]
         raise RecipeError(f"the trainer refuses these settings: {' '.join(lines)}") from cause
+
+
+def _other_defaults(config: type, recipe: Recipe) -> dict[str, Any]:
+    """Defaults that a task's own dataclass sets instead of upstream's: what was shown is what is used."""
+    return {
+        field.name: recipe.defaults[field.name]
+        for field in dataclasses.fields(config)
+        if field.name in recipe.defaults
+        and field.name not in _DONE_ELSEWHERE
+        and field.default is not dataclasses.MISSING
+        and field.default != recipe.defaults[field.name]
+    }
 
 
 def _for_this_device(recipe: Recipe) -> dict[str, Any]:

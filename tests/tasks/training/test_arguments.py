@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -39,3 +40,23 @@ def test_sixteen_bits_are_where_the_recipe_s_own_year_had_them(
     decided = {**arguments._for_this_device(made), **made.values}
 
     assert decided.get("bf16") is bf16
+
+
+def test_a_default_of_a_task_s_own_is_what_the_trainer_gets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A plugin's dataclass stands before upstream's: what a dry run shows must be what trains."""
+    from trl import SFTConfig
+
+    (tmp_path / "own_defaults.py").write_text("class Fields:\n    learning_rate: float = 0.5\n    own: int = 3\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    sft = registry.get(registry.TASKS, "sft")
+    path = tmp_path / "recipe.yaml"
+    path.write_text("model_name_or_path: m\nmixture: a/b\n")
+    task = replace(sft, configs=("own_defaults:Fields", *sft.configs))
+
+    def config(*words: str) -> SFTConfig:
+        made = load([str(path), *words], task)
+        return arguments.trainer_config(SFTConfig, made, forced={}, output_dir="out", has_eval=False, say=print)
+
+    assert config().learning_rate == 0.5
+    assert config("learning_rate=0.25").learning_rate == 0.25
+    assert config().weight_decay == SFTConfig.weight_decay

@@ -1,0 +1,1 @@
+"""Simple preference optimisation for align."""
