@@ -63,10 +63,32 @@ def keys_page() -> str:
         members = sorted((field for field in fields.values() if field.group == group), key=lambda field: field.name)
         if members:
             parts.append(f"## {group}\n\n{_table(('key', 'type', 'default'), map(_field_row, members))}")
+    parts += [_further_keys(name, set(fields)) for name in registry.built_in(registry.TASKS) if name != "sft"]
     parts.append("# Keys of align's own\n")
     for heading, config in OWN.items():
         rows = ((f"`{f.name}`", _code(f.annotation), _default(f), f.help) for f in fields_of([config]).values())
         parts.append(f"## {heading}\n\n{_table(('key', 'type', 'default', 'meaning'), rows)}")
+    return "\n".join(parts)
+
+
+def _further_keys(name: str, known: set[str]) -> str:
+    """The keys that a task has beyond those of sft, and what their values mean where each has a line."""
+    task = registry.get(registry.TASKS, name)
+    further = [
+        field for field in fields_of(task.configs).values() if field.name not in known or task.values(field.name)
+    ]
+    lacking = sorted(known - set(fields_of(task.configs)))
+    parts = [f"# Keys of `{name}`\n"]
+    if not further and not lacking:
+        return "\n".join([*parts, "The keys of `sft`.\n"])
+    if further:
+        parts.append(_table(("key", "type", "default"), map(_field_row, further)))
+    if lacking:
+        parts.append(f"Of those of `sft` it does not have {', '.join(f'`{key}`' for key in lacking)}.\n")
+    for field in further:
+        if meanings := task.values(field.name):
+            rows = ((f"`{value}`", meanings.get(value, "")) for value in field.choices)
+            parts.append(f"## `{field.name}` of {name}\n\n{_table(('value', 'meaning'), rows)}")
     return "\n".join(parts)
 
 
@@ -127,7 +149,6 @@ def profiles_page() -> str:
             parts.append(_table(("task", "kind", "name", "value"), rows))
     parts.append(
         "A *default* is a key's value where the recipe is silent; a *behaviour* has no key; "
-        "*clean* is a key of `mixture.clean`.\n"
         "`@named` means `runs/` and the recipe's name, `@KEY` only where the recipe sets that key.\n"
     )
     return "\n".join(parts)
@@ -143,6 +164,7 @@ PAGES: dict[str, Callable[[], str]] = {
 
 OWN = {
     "Flat keys": "align_cli.recipe.schema:AlignFields",
+    "Flat keys of `dpo` and `kto`": "align_cli.recipe.schema:ReferenceFields",
     "`mixture:`": "align_cli.recipe.schema:Mixture",
     "An entry of `mixture.sources` or `mixture.eval`": "align_cli.recipe.schema:Source",
     "`mixture.clean:`": "align_cli.recipe.schema:Clean",
