@@ -12,10 +12,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from align_cli import __version__
+from align_cli import __version__, registry
 from align_cli.errors import RecipeError
-from align_cli.recipe import load
-from align_cli.tasks import sft
+from align_cli.recipe import infer, load
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md"), *(ROOT / "configs").rglob("*.md")])
@@ -108,7 +107,7 @@ def test_every_yaml_block_that_speaks_of_a_recipe_is_right(page: Path, tmp_path:
             whole["mixture"] = {**whole.get("mixture", {}), "sources": [{"path": "rows.jsonl"}]}
         recipe.write_text(yaml.safe_dump(whole, sort_keys=False), encoding="utf-8")
         try:
-            load.load([str(recipe)], sft.TASK)
+            load.load([str(recipe)], registry.get(registry.TASKS, infer.task_of("", tree) or "sft"))
         except RecipeError as error:
             pytest.fail(f"{name(page)}, yaml block {number + 1}: {[str(problem) for problem in error.problems]}")
 

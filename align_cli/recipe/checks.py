@@ -222,6 +222,7 @@ _RULES: tuple[Callable[[View], Iterator[Finding]], ...] = (
     checks_splits.evaluating_on_training_rows,
     _adapters,
     _precision,
+    checks_data.answers,
     checks_data.sequences,
     checks_data.evaluation,
     _best_model,

@@ -55,6 +55,14 @@ def _streaming(view: View) -> Iterator[Finding]:
                 yield view.problem(f"{key}.streaming", said, "rows: 10000 reads its first 10,000 rows")
 
 
+def answers(view: View) -> Iterator[Finding]:
+    """Lengths that leave room for an answer."""
+    longest, prompt = view.get("max_length"), view.get("max_prompt_length")
+    if longest is not None and prompt is not None and prompt >= longest:
+        said = f"max_prompt_length: {prompt} leaves no room for an answer within max_length {longest}: it has no effect"
+        yield view.note("max_prompt_length" if "max_prompt_length" in view.recipe.origins else "max_length", said)
+
+
 def sequences(view: View) -> Iterator[Finding]:
     """Packing, padding and loss masks that these rows can have."""
     if "packing" not in view.fields:

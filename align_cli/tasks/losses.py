@@ -33,12 +33,7 @@ def chosen(recipe: Recipe) -> list[str]:
 
 
 def check_reference(recipe: Recipe) -> Iterator[Problem]:
-    """What is wrong with lengths and the reference model, for every task on answers."""
-    longest, prompt = recipe.get("max_length"), recipe.get("max_prompt_length")
-    asked = "max_prompt_length" in recipe.origins and recipe.origins["max_prompt_length"].kind != "profile"
-    if longest is not None and prompt is not None and asked and prompt >= longest:
-        said = f"max_prompt_length ({prompt}) leaves no room for an answer within max_length ({longest})"
-        yield problem(recipe, "max_prompt_length", said, f"max_prompt_length: {longest // 2}")
+    """What is wrong with the reference model."""
     name = recipe.get("ref_model_name_or_path")
     if name and (found := check_model(name)):
         yield Problem(f"ref_model_name_or_path: {found.message}", place(recipe, "ref_model_name_or_path"), found.hint)

@@ -10,9 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from align_cli.errors import Problem
-from align_cli.recipe.schema import Recipe
-from align_cli.tasks import losses
 from align_cli.tasks.task import Context, Result, RowKind, Task
 
 ROWS: tuple[RowKind, ...] = ("preference",)
@@ -25,11 +22,6 @@ def run(context: Context) -> Result:
     # The collator wants columns that the model does not know.
     method = Method(trainer=_trainer, config=_config, forced=lambda recipe: {"remove_unused_columns": False})
     return train(context, method)
-
-
-def check(recipe: Recipe) -> Iterator[Problem]:
-    """Lengths that leave room for an answer."""
-    return losses.check_reference(recipe)
 
 
 def _config() -> Any:
@@ -128,5 +120,4 @@ TASK = Task(
     ),
     shape="pairs",
     run=run,
-    check=check,
 )

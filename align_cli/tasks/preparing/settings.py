@@ -103,8 +103,8 @@ class Chosen:
         """How prompts with their answers are cut."""
         settings = self.settings
         prompt = settings.max_prompt_length
-        if prompt is not None and settings.max_length is not None:
-            prompt = min(prompt, settings.max_length - 1)  # a profile's length beside a recipe's own
+        if prompt is not None and settings.max_length is not None and prompt >= settings.max_length:
+            prompt = None  # no room would be left for an answer: recipes of the Handbook say so, a note does, too
         return Limits(settings.max_length, prompt, settings.keep_end)
 
     @property
