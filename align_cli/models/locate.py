@@ -66,9 +66,12 @@ def chain(
     base: str | None = None,
     base_revision: str | None = None,
     trust_remote_code: bool = False,
+    only_here: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Chain:
     """The model that `name` means, as a base and the adapters on it; `base` is used instead of what an adapter names.
+
+    `only_here`: nothing is fetched.
 
     Raises:
         UsageError: as `locate`.
@@ -76,7 +79,7 @@ def chain(
     """
 
     def find(wanted: str, at: str | None) -> Path:
-        return places.find(wanted, revision=at, trust_remote_code=trust_remote_code, say=say)
+        return places.find(wanted, revision=at, trust_remote_code=trust_remote_code, only_here=only_here, say=say)
 
     folder = find(name, revision)
     found = adapters.chain(folder, name=name, revision=revision, base=base, base_revision=base_revision, find=find)

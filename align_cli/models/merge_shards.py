@@ -22,16 +22,20 @@ _COPIED = 1 << 24  # bytes copied at a time
 _ALIGNED = 8  # bytes to which a header is padded
 
 
-def write(plan: Plan, folder: Path, *, on_shard: Callable[[int, int, str], None]) -> None:
+def write(plan: Plan, folder: Path, *, on_tensor: Callable[[int, int, str], None]) -> None:
     """Write every shard of `plan` and, where there are several, their index.
 
-    `on_shard(done, of, name)` is called before the first and after each.
+    `on_tensor(done, of, shard)` is called after each tensor; those of a shard that is there already count as done.
     """
-    on_shard(0, len(plan.shards), "")
-    for number, (name, outputs) in enumerate(plan.shards.items()):
-        if not (folder / name).is_file():
-            _write_shard(folder / name, outputs)
-        on_shard(number + 1, len(plan.shards), name)
+    total, done = sum(len(outputs) for outputs in plan.shards.values()), 0
+    for name, outputs in plan.shards.items():
+        if (folder / name).is_file():
+            done += len(outputs)
+            on_tensor(done, total, name)
+            continue
+        for _ in _write_shard(folder / name, outputs):
+            done += 1
+            on_tensor(done, total, name)
     if set(plan.shards) != {headers.SINGLE}:
         index = {
             "metadata": {"total_size": plan.bytes},
@@ -40,7 +44,8 @@ def write(plan: Plan, folder: Path, *, on_shard: Callable[[int, int, str], None]
         write_json(folder / headers.INDEX, index)
 
 
-def _write_shard(place: Path, outputs: list[Output]) -> None:
+def _write_shard(place: Path, outputs: list[Output]) -> Iterator[Output]:
+    """Write the shard, giving each tensor when it is done."""
     header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
     end = 0
     for one in outputs:
@@ -54,6 +59,7 @@ def _write_shard(place: Path, outputs: list[Output]) -> None:
         for one in outputs:
             for piece in _bytes_of(one):
                 file.write(piece)
+            yield one
         file.flush()
         os.fsync(file.fileno())
     headers.read(part)

@@ -54,7 +54,7 @@ def merge(
         _in_memory(links, place, trust_remote_code)
         how = f"in memory: {why}"
     else:
-        merge_shards.write(plan, place, on_shard=on_progress)
+        merge_shards.write(plan, place, on_tensor=on_progress)
         _write_config(links.base.folder, place, plan)
         how = "shard by shard"
     _copy_the_rest(links, place)

@@ -44,9 +44,12 @@ def find(
     *,
     revision: str | None = None,
     trust_remote_code: bool = False,
+    only_here: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> Path:
     """The local folder of the model or adapter `name`: found, fetched, or converted from GGUF into the cache.
+
+    `only_here`: of the Hub only what its cache on this machine holds.
 
     Raises:
         UsageError: nothing here or on the Hub has that name, or what is there is not a model.
@@ -56,7 +59,8 @@ def find(
         raise UsageError(str(Problem(problem.message, problem.where)), hint=problem.hint)
     place = _local(name)
     if place is None:
-        return _fetch(name, revision, (*_HUB_FILES, *(("*.py",) if trust_remote_code else ())), say)
+        patterns = (*_HUB_FILES, *(("*.py",) if trust_remote_code else ()))
+        return _fetch(name, revision, patterns, say, only_here=only_here)
     return _converted(place, say) if place.suffix == ".gguf" else place
 
 
@@ -156,7 +160,9 @@ def _listing(folder: Path) -> str:
     return ", ".join(names[:6]) + (f" and {len(names) - 6} more" if len(names) > 6 else "")
 
 
-def _fetch(name: str, revision: str | None, patterns: tuple[str, ...], say: Callable[[str], None]) -> Path:
+def _fetch(
+    name: str, revision: str | None, patterns: tuple[str, ...], say: Callable[[str], None], *, only_here: bool = False
+) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -167,11 +173,17 @@ def _fetch(name: str, revision: str | None, patterns: tuple[str, ...], say: Call
     )
 
     at = f"{name}@{revision}" if revision else name
-    say(f"model {at}: from the Hub or its cache")
+    if not only_here:
+        say(f"model {at}: from the Hub or its cache")
+
+    def snapshot(wanted: list[str]) -> Path:
+        found = snapshot_download(name, revision=revision, allow_patterns=wanted, local_files_only=only_here)
+        return Path(found)
+
     try:
-        folder = Path(snapshot_download(name, revision=revision, allow_patterns=list(patterns)))
+        folder = snapshot(list(patterns))
         if "*.safetensors" in patterns and not any(folder.glob("*.safetensors")):
-            snapshot_download(name, revision=revision, allow_patterns=["*.bin", "*.bin.index.json"])
+            snapshot(["*.bin", "*.bin.index.json"])
     except GatedRepoError as cause:
         hint = f"accept its terms at https://huggingface.co/{name} and log in: hf auth login"
         raise UsageError(f"{at}: this model is gated", hint=hint) from cause
@@ -180,6 +192,8 @@ def _fetch(name: str, revision: str | None, patterns: tuple[str, ...], say: Call
             f'{name}: the Hub knows no revision "{revision}"', hint="look under Files on its page"
         ) from cause
     except LocalEntryNotFoundError as cause:
+        if only_here:
+            raise UsageError(f"{at}: this model is not on this machine", hint=f"hf download {name}") from cause
         raise LaunchError(
             f"{at}: not in the cache, and the Hub cannot be reached",
             hint="connect once, or name a local folder; HF_HUB_OFFLINE=1 forbids every download",

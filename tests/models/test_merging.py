@@ -198,8 +198,8 @@ def test_merging_says_what_it_does_and_leaves_only_the_model(llama: Make, adapt:
         on_progress=lambda *moment: moments.append(moment),
     )
 
-    assert [done for done, _, _ in moments] == list(range(moments[0][1] + 1))
-    assert moments[-1][1] > 2
+    assert [done for done, _, _ in moments] == list(range(1, moments[0][1] + 1))
+    assert len({shard for _, _, shard in moments}) > 2
     assert json.loads((tmp_path / "merged" / "align" / "merged.json").read_text()) == record
     assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "base", "cache", "merged"]
     with pytest.raises(UsageError, match="this very chain is merged there already"):
