@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "mix": ("align_cli.cli.mix", "Build and show a recipe's mixture; export, lock, compare it."),
     "recipe": ("align_cli.cli.recipe", "List, show, copy, check and migrate recipes."),
     "task": ("align_cli.cli.task", "List the tasks, and the keys a recipe may set for each."),
+    "chat": ("align_cli.cli.chat", "Talk to a model as it was trained, or to two side by side."),
     "model": ("align_cli.cli.model", "Look at models and adapters, merge them, export them."),
     "cache": ("align_cli.cli.cache", "List and remove what is kept: mixtures, tokens, models."),
     "doctor": ("align_cli.cli.doctor", "What this machine has, and what is missing for which feature."),

@@ -149,7 +149,7 @@ def describe(chain: Chain, *, problem: str = "") -> Description:
     tensors = headers.weights(base)
     config = fits.config_of(base) if base.is_dir() else {}
     merged = adapters.record_of(base)
-    tokenizer = _tokenizer_folder(chain)
+    tokenizer = tokenizer_folder(chain)
     tokens, special = _tokens(tokenizer), _special(tokenizer)
     vocabulary = _vocabulary(tensors, chain, tokens)
     template = _template(tokenizer, special, tokens)
@@ -258,7 +258,7 @@ def _vocabulary(tensors: Mapping[str, Tensor], chain: Chain, tokens: Mapping[str
     )
 
 
-def _tokenizer_folder(chain: Chain) -> Path:
+def tokenizer_folder(chain: Chain) -> Path:
     """The last link that has a tokenizer of its own."""
     links = [link.folder for link in (*reversed(chain.adapters), chain.base)]
     names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
@@ -298,16 +298,10 @@ def _special(folder: Path) -> dict[str, str]:
 
 
 def _template(folder: Path, special: Mapping[str, str], tokens: Mapping[str, int]) -> ChatTemplate | None:
-    place = folder / "chat_template.jinja"
-    if place.is_file():
-        text, source = place.read_text(encoding="utf-8"), place.name
-    else:
-        said = _json(folder / "tokenizer_config.json").get("chat_template")
-        if isinstance(said, list):
-            said = next((one["template"] for one in said if one.get("name") == "default"), None)
-        if not isinstance(said, str):
-            return None
-        text, source = said, "tokenizer_config.json"
+    found = _template_of(folder)
+    if found is None:
+        return None
+    text, source = found
     template = Template(text, source)
     same = next((name for name in templates.SHIPPED if templates.shipped(name).text.strip() == text.strip()), "")
     return ChatTemplate(
@@ -318,6 +312,23 @@ def _template(folder: Path, special: Mapping[str, str], tokens: Mapping[str, int
         knows_system=template.knows_system,
         closes_with=closing_token(template, special, [*_added(folder), *special.values()] if tokens else []),
     )
+
+
+def template_text(folder: Path) -> str | None:
+    """The chat template of a tokenizer's folder: its own file before the config's, of several the default."""
+    found = _template_of(folder)
+    return found[0] if found else None
+
+
+def _template_of(folder: Path) -> tuple[str, str] | None:
+    """The template and the name of the file it is in."""
+    place = folder / "chat_template.jinja"
+    if place.is_file():
+        return place.read_text(encoding="utf-8"), place.name
+    said = _json(folder / "tokenizer_config.json").get("chat_template")
+    if isinstance(said, list):
+        said = next((one["template"] for one in said if one.get("name") == "default"), None)
+    return (said, "tokenizer_config.json") if isinstance(said, str) else None
 
 
 def _added(folder: Path) -> list[str]:

@@ -35,7 +35,7 @@ def stage(chain: Chain, *, trust_remote_code: bool = False, say: Say = lambda li
         UsageError: the adapters do not fit their base.
         TrainingError: the merged model is not what base and adapters are, or the disk is full.
     """
-    _demand_fit(chain)
+    demand_fit(chain)
     say(f"model {chain.names}: looking for it merged")
     root = cache_root() / "models"
     folder = root / digest_of([chain.digest, _tokenizers(chain), "stage", _VERSION])[:32]
@@ -69,8 +69,10 @@ def merge(
         TrainingError: the merged model is not what base and adapters are, or the disk is full.
     """
     out = Path(os.path.abspath(out))
+    if not chain.adapters:
+        raise UsageError(f"{chain.base.name}: this is a whole model: there is no adapter to merge")
     _demand_free(chain, out, force=force)
-    _demand_fit(chain)
+    demand_fit(chain)
     identity = digest_of([chain.digest, _tokenizers(chain), "model", _VERSION])
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(cache_root() / "locks" / f"{digest_of(str(out.resolve()))[:32]}.lock"):
@@ -119,9 +121,8 @@ def _merge(
     return record
 
 
-def _demand_fit(chain: Chain) -> None:
-    if not chain.adapters:
-        raise UsageError(f"{chain.base.name}: this is a whole model: there is no adapter to merge")
+def demand_fit(chain: Chain) -> None:
+    """Raise what is wrong between the adapters and their base."""
     if problems := fits.problems(chain):
         first = problems[0]
         raise UsageError(f"{first.where}: {first.message}", hint=first.hint)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import TrainingError
-from align_cli.models.opening import model_class
+from align_cli.models import opening
 
 #: Prose, a conversation, code and numbers: what a chat model reads.
 TEXTS = (
@@ -60,8 +60,10 @@ def compare(base: Path, adapters: Sequence[Path], merged: Path, *, trust_remote_
     sequences = _sequences(merged)
     with torch.inference_mode():
         wanted, without, facts = _by_peft(base, adapters, sequences, trust_remote_code)
-        network = _open(merged, adapters[-1], trust_remote_code)
-        found = [_logits(network, ids) for ids in sequences]
+        made = opening.model_class(adapters[-1]).from_pretrained(
+            merged, dtype="auto", trust_remote_code=trust_remote_code
+        )
+        found = [_logits(made.eval(), ids) for ids in sequences]
     # An adapter may have brought rows for new tokens: the model with it off has the same rows, the base has not.
     largest = max(float((a - b).abs().max()) for a, b in zip(found, wanted, strict=True))
     effect = max(float((a - b).abs().max()) for a, b in zip(without, wanted, strict=True))
@@ -92,33 +94,18 @@ def _by_peft(
     """Logits with the last adapter on and off, and what the tolerance depends on."""
     from peft import PeftModel
 
-    network = _open(base, adapters[-1], trust_remote_code)
+    opened = opening.model_class(adapters[-1])
+    network = opened.from_pretrained(base, dtype="auto", trust_remote_code=trust_remote_code)
     for earlier in adapters[:-1]:
-        _resize(network, earlier)
+        opening.make_room(network, earlier)
         network = PeftModel.from_pretrained(network, str(earlier)).merge_and_unload()
     facts = {"dtype": network.dtype, "layers": getattr(network.config.get_text_config(), "num_hidden_layers", 1)}
-    _resize(network, adapters[-1])
+    opening.make_room(network, adapters[-1])
     network = PeftModel.from_pretrained(network, str(adapters[-1])).eval()
     wanted = [_logits(network, ids) for ids in sequences]
     with network.disable_adapter():
         without = [_logits(network, ids) for ids in sequences]
     return wanted, without, facts
-
-
-def _open(folder: Path, adapter: Path, trust_remote_code: bool) -> Any:
-    opened = model_class(adapter).from_pretrained(folder, dtype="auto", trust_remote_code=trust_remote_code)
-    return opened.eval()
-
-
-def _resize(network: Any, adapter: Path) -> None:
-    """Room for the rows that an adapter brings along for new tokens; peft does not make it."""
-    from align_cli.models import fits, lora
-
-    one = lora.read(adapter)
-    if one.is_readable and (name := fits.embedding_in(one.whole)):
-        rows = one.whole[name].shape[0]
-        if rows != network.get_input_embeddings().weight.shape[0]:
-            network.resize_token_embeddings(rows, mean_resizing=False)
 
 
 def _logits(network: Any, ids: list[int]) -> Any:

@@ -3,6 +3,7 @@
 Import it inside the command that prints a table; help and errors do without.
 """
 
+from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
@@ -20,6 +21,7 @@ __all__ = [
     "cache_entry",
     "cache_removed",
     "checked",
+    "conversation",
     "difference",
     "display",
     "doctor",
