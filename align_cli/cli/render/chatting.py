@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, TextIO
@@ -134,5 +135,5 @@ def _last_lines(text: str, most: int, width: int) -> str:
     """The end of a text that fits into so many lines."""
     folded: list[str] = []
     for line in text.splitlines() or [""]:
-        folded += [line[start : start + width] for start in range(0, len(line), width)] or [""]
+        folded += textwrap.wrap(line, width) or [""]
     return "\n".join(folded[-most:])
