@@ -97,6 +97,51 @@ def merge(
             render.merged(view, merging.sentence(record["verified"]), result)
 
 
+@app.command("export")
+def export(
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="A run, a folder, or a Hub id; adapters are merged.")],
+    to: Annotated[str | None, typer.Argument(metavar="TO", help="The new file; else MODEL.gguf.")] = None,
+    gguf: Annotated[bool, typer.Option("--gguf", help="As one file for llama.cpp and what is built on it.")] = False,
+    outtype: Annotated[str, typer.Option("--outtype", help="auto, f32, f16, bf16 or q8_0.")] = "auto",
+    converter: Annotated[
+        str | None, typer.Option("--converter", metavar="PATH", help="A llama.cpp checkout, or its converter.")
+    ] = None,
+    base: _Base = None,
+    revision: _Revision = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
+    as_json: _Json = False,
+) -> None:
+    """Write a model for llama.cpp, with its own converter, and read it back to compare."""
+    from align_cli.cli import render
+    from align_cli.models import gguf_export, merging
+    from align_cli.models.locate import chain
+
+    if not gguf:
+        raise UsageError("the format is not named", hint="add --gguf")
+    if outtype not in gguf_export.OUTTYPES:
+        raise UsageError(f'there is no type "{outtype}"', hint=f"one of {', '.join(gguf_export.OUTTYPES)}")
+    with stdout.reserved() as result:
+        tool = gguf_export.find_converter(converter)
+        gguf_export.demand_packages(tool)
+        found = chain(model, revision=revision, base=base, say=_say)
+        out = Path(to) if to else _gguf_target(model)
+        folder = merging.stage(found, say=_say) if found.adapters else found.base.folder
+        compared = gguf_export.export(folder, out, tool, outtype=outtype, force=force, say=_say)
+        view = {"file": str(out), "bytes": out.stat().st_size, "model": found.names, "compared": compared}
+        if as_json:
+            documents.write(view, result)
+        else:
+            render.exported(view, gguf_export.sentence(compared), result)
+
+
+def _gguf_target(model: str) -> Path:
+    """`runs/sft` -> `runs/sft.gguf`; a model of the Hub goes into the current folder, by its name."""
+    place = Path(model).expanduser()
+    if place.exists():
+        return Path(f"{place.absolute() if place.name in ('', '..') else place}.gguf")
+    return Path(f"{place.stem if place.suffix == '.gguf' else place.name}.gguf")
+
+
 def default_target(adapter: str) -> Path:
     """`runs/sft` -> `runs/sft-merged`; an adapter of the Hub goes into the current folder, by its name."""
     place = Path(adapter).expanduser()

@@ -8,7 +8,7 @@ from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
 from align_cli.cli.render.mixture import mixture
-from align_cli.cli.render.models import merged, model, steps
+from align_cli.cli.render.models import exported, merged, model, steps
 from align_cli.cli.render.planned import dry_run
 from align_cli.cli.render.prepared import answers, finished, preparation
 from align_cli.cli.render.rows import left_out, row
@@ -27,6 +27,7 @@ __all__ = [
     "doctor",
     "dry_run",
     "explanation",
+    "exported",
     "finished",
     "left_out",
     "merged",

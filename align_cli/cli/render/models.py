@@ -51,6 +51,13 @@ def merged(view: Mapping[str, Any], words: str, stream: TextIO) -> None:
     emit(stream, heading("Merged"), pairs(rows))
 
 
+def exported(view: Mapping[str, Any], words: str, stream: TextIO) -> None:
+    """The end of `align model export`."""
+    rows: Pairs = [("file", f"{view['file']}, {bytes_as_text(view['bytes'])}"), ("model", view["model"])]
+    rows += [("compared", words), ("next", f"llama-cli -m {view['file']} -cnv")]
+    emit(stream, heading("Exported"), pairs(rows))
+
+
 class Moments(Protocol):
     """What a merge needs of a display."""
 
