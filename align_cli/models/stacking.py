@@ -17,7 +17,7 @@ from typing import Any
 
 from align_cli.errors import UsageError
 from align_cli.files import read_json, write_json
-from align_cli.models import adapters, lora, places, stackable
+from align_cli.models import adapters, fits, headers, lora, places, stackable
 from align_cli.models.lora import CONFIG, METADATA, PREFIX, WEIGHTS, Adapter, Module
 
 #: Settings that made sense for one adapter's training and say nothing about the sum.
@@ -43,18 +43,20 @@ def stack(first: Path, second: Path, out: Path, *, chain: Mapping[str, Any] | No
     _write(out, tensors, config, chain)
 
 
-def settle(saved: Path, model: Path, *, name: str) -> bool:
+def settle(saved: Path, model: Path, network: Any, *, name: str) -> bool:
     """Make an adapter that was just saved right for others; True if there was one.
 
-    Call it before the files are moved to their place. `model` is the folder it was trained on, `name` what the record
-    calls the new adapter. On a stage (a chain that was merged for training), the adapter becomes one with those of
-    the stage, on their base. On a model of the Hub, the commit is written down.
+    Call it before the files are moved to their place. `model` is the folder that `network` was trained from, `name`
+    what the record calls the new adapter. Rows for new tokens come along. On a stage (a chain that was merged for
+    training), the adapter becomes one with those of the stage, on their base. On a model of the Hub, the commit is
+    written down.
 
     Raises:
         UsageError: the adapter cannot be stacked.
     """
     if not lora.is_adapter(saved):
         return False
+    _keep_new_rows(saved, model, network)
     stage = adapters.stage_of(model)
     if stage is None:
         if commit := places.commit_of(model):
@@ -74,6 +76,23 @@ def copy(adapter: Path, out: Path, *, base: str, revision: str | None) -> None:
     out.mkdir(parents=True, exist_ok=True)
     config = {**one.config, "base_model_name_or_path": base, "revision": revision}
     _write(out, _tensors(one), config, None, dict(one.header.metadata) if one.is_readable else None)
+
+
+def _keep_new_rows(saved: Path, model: Path, network: Any) -> None:
+    """Put resized embeddings into the adapter's file where peft has left them out.
+
+    peft 0.21 asks the Hub for the base's vocabulary, and takes it for unchanged when the Hub cannot be reached.
+    """
+    one = lora.read(saved)
+    rows = network.get_input_embeddings().weight.shape[0]
+    before = headers.weights(model)
+    name = fits.embedding_in(before)
+    if not one.is_readable or name is None or before[name].shape[0] == rows or fits.embedding_in(one.whole):
+        return
+    wanted = [network.get_input_embeddings(), network.get_output_embeddings()]
+    paths = [path for path, module in network.named_modules() if any(module is layer for layer in wanted)]
+    new = {f"{path}.weight": network.get_submodule(path).weight.detach().cpu().clone() for path in paths}
+    _write(saved, {**_tensors(one), **new}, one.config, None, dict(one.header.metadata))
 
 
 class _Sum:

@@ -111,6 +111,21 @@ def test_what_does_not_add_up_is_refused_with_the_way_out(
     assert not (tmp_path / "stacked").exists()
 
 
+def test_rows_for_new_tokens_are_kept_where_peft_left_them_out(llama: Make, adapt: Adapt, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    base = llama()
+    saved = adapt("saved", base, tokens=264)
+    network = through_peft(saved, tokens=264)
+    file = saved / "adapter_model.safetensors"
+    kept = {name: one for name, one in load_file(file).items() if ".lora_" in name}
+    save_file(kept, file, metadata={"format": "pt"})
+
+    stacking.settle(saved, base, network, name="saved")
+
+    assert (logits(through_peft(saved, tokens=264)) - logits(network)).abs().max() == 0
+
+
 def test_experts_are_stacked_expert_by_expert(tmp_path: Path) -> None:
     import torch
     from peft import LoraConfig, get_peft_model

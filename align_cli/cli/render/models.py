@@ -200,7 +200,7 @@ def _chain(chain: Mapping[str, Any]) -> Pairs:
     for link in chain["adapters"]:
         contains = link.get("contains")
         parts = contains if isinstance(contains, int) else len(contains or ())
-        holds = f" (holds {count(parts, 'earlier adapter')})" if parts else ""
+        holds = f" (the sum of {parts} adapters)" if parts > 1 else ""
         rows.append(("adapter", f"{_link(link)}{holds}"))
     return rows
 

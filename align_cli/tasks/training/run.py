@@ -174,7 +174,7 @@ def _save_model(trainer: Any, run_dir: Path, began_from: Path, *, use_cache: boo
     model.config.use_cache = use_cache
     try:
         trainer.save_model(str(work))
-        stacking.settle(work, began_from, name=run_dir.resolve().name)
+        stacking.settle(work, began_from, trainer.model, name=run_dir.resolve().name)
         for file in sorted(work.iterdir()):
             os.replace(file, run_dir / file.name)
     except Exception as cause:
