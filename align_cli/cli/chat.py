@@ -115,7 +115,7 @@ def _open(wanted: list[str], *, base: str | None, revision: str | None, **how: A
         chains = [chain(wanted[0], revision=revision, base=base, trust_remote_code=trusted, say=say)]
         chains += [chain(name, trust_remote_code=trusted, say=say) for name in wanted[1:]]
         for links in chains:
-            opened.demand_template(links, how["chat_template"])
+            opened.demand_speaker(links, how["chat_template"])
         found = []
         for name, links in zip(wanted, chains, strict=True):
             say(f"opening {name}")

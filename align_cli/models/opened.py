@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import LaunchError, UsageError
-from align_cli.models import describe, merging, opening, served, stackable, stacking, templates, tokenizer
+from align_cli.models import describe, fits, merging, opening, served, stackable, stacking, templates, tokenizer
 from align_cli.models.adapters import Chain
 from align_cli.models.closing import closing_token
 from align_cli.models.served import Served
@@ -74,6 +74,13 @@ class Opened:
         except templates.TemplateRefusal as refusal:
             raise UsageError(f"{self.name}: the chat template refuses this conversation: {refusal}") from refusal
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        rows = self.network.get_input_embeddings().weight.shape[0]
+        if strange := next((token for token in ids if token >= rows), None):
+            raise UsageError(
+                f"{self.name}: the tokenizer gives {self.tokenizer.convert_ids_to_tokens(strange)} (token {strange}), "
+                f"and the model has {rows:,} rows of embeddings",
+                hint="the tokenizer is another model's, or the rows that were trained for its new tokens are lost",
+            )
         return ids
 
 
@@ -129,11 +136,16 @@ def open_chain(
     )
 
 
-def demand_template(chain: Chain, chat_template: str | None) -> None:
-    """Raise for a model that cannot be spoken to, before it is loaded."""
+def demand_speaker(chain: Chain, chat_template: str | None) -> None:
+    """Raise for a model that cannot be spoken to, before it is loaded: a classifier, or one without a template."""
+    last = (chain.adapters or (chain.base,))[-1]
+    architecture = next(iter(fits.config_of(chain.base.folder).get("architectures") or ()), "")
+    scores = last.adapter is not None and last.adapter.config.get("task_type") == "SEQ_CLS"
+    if scores or (not chain.adapters and str(architecture).endswith("ForSequenceClassification")):
+        raise UsageError(f"{last.name}: this is a classifier (a reward model): it scores answers and gives none")
     own = describe.template_text(describe.tokenizer_folder(chain))
     if templates.resolve(chat_template=chat_template, chat_template_path=None, of_tokenizer=own) is None:
-        raise no_template((chain.adapters or (chain.base,))[-1].name)
+        raise no_template(last.name)
 
 
 def no_template(name: str) -> UsageError:

@@ -190,17 +190,19 @@ def test_what_a_model_refuses_leaves_the_conversation_as_it_was():
         (("bare", "hi"), 2, "no chat template"),
         (("base", "hi", "--chat-template", "nowhere.jinja"), 2, "there is no file"),
         (("base", "hi", "--against", "nothing/at/all"), 2, "no such folder"),
+        (("reward", "hi"), 2, "this is a classifier"),
         (("base", "hi", "--base", "bare"), 2, "whole model, which needs no base"),
     ],
 )
 def test_what_is_wrong_is_said_before_a_model_is_loaded(
     align: Align, tmp_path: Path, arguments: tuple[str, ...], code: int, message: str
 ):
-    from tests.models.files import model_files
+    from tests.models.files import adapter_files, model_files
     from tests.models.tiny import tiny_model
 
     for name, template in (("base", "{{ messages }}"), ("bare", None)):
         model_files(tiny_model(tmp_path / name, template=template))
+    adapter_files(tmp_path / "reward", tmp_path / "base", task_type="SEQ_CLS")
 
     done = align("chat", *arguments)
 

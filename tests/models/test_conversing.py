@@ -259,6 +259,13 @@ def test_an_empty_system_turn_is_put_where_training_put_one(llama: Make) -> None
     assert one.tokenizer.decode(one.prompt(given)) == "[system:S][user:Hi]"
 
 
+def test_a_token_without_a_row_is_named(llama: Make) -> None:
+    base = llama(vocab_size=257, eos_token_id=0, pad_token_id=0)
+
+    with pytest.raises(UsageError, match=r"gives <\|im_start\|> \(token 257\), and the model has 257 rows"):
+        Speaker(opened(base), Sampling()).answer([user("Hi")])
+
+
 def test_a_wrong_dtype_is_named(llama: Make) -> None:
     with pytest.raises(UsageError, match='there is no dtype "fp99"'):
         opened(llama(), dtype="fp99")

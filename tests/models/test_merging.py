@@ -121,6 +121,27 @@ def test_what_only_peft_can_merge_is_merged_by_peft(
     assert (logits(merged) - logits(through_peft(adapter))).abs().max() < 1e-4
 
 
+def test_a_reward_model_s_adapter_becomes_a_reward_model(llama: Make, tmp_path: Path) -> None:
+    import torch
+    from peft import LoraConfig, PeftModel, get_peft_model
+    from transformers import AutoModelForSequenceClassification as Classifier
+
+    base = llama()
+    torch.manual_seed(5)
+    settings = LoraConfig(r=4, target_modules=["q_proj"], task_type="SEQ_CLS", modules_to_save=["score"])
+    adapted = get_peft_model(Classifier.from_pretrained(base, num_labels=1), settings)
+    with torch.no_grad():
+        for parameter in adapted.parameters():
+            if parameter.requires_grad:
+                parameter.add_(torch.randn_like(parameter) * 0.3)
+    adapted.save_pretrained(str(tmp_path / "reward"))
+
+    merge_here(chain(str(tmp_path / "reward")), tmp_path / "merged")
+
+    wanted = logits(PeftModel.from_pretrained(Classifier.from_pretrained(base, num_labels=1), tmp_path / "reward"))
+    assert (logits(Classifier.from_pretrained(tmp_path / "merged")) - wanted).abs().max() < 1e-4
+
+
 def test_old_weights_are_merged_like_new_ones(llama: Make, adapt: Adapt, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file
