@@ -61,7 +61,7 @@ def test_merged_logits_are_those_of_base_and_adapter(case: str, llama: Make, ada
     record = merge_here(chain(str(adapter)), tmp_path / "merged")
 
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged", dtype="auto")
-    tolerance = 1e-4 if merged.dtype.itemsize == 4 else 0.1
+    tolerance = 1e-4 if merged.dtype.itemsize == 4 else 0.25
     assert (logits(merged) - logits(through_peft(adapter))).abs().max() < tolerance
     assert record["how"] == "shard by shard"
     assert record["verified"]["largest"] <= record["verified"]["tolerance"]
