@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from align_cli.errors import UsageError
-from align_cli.files import read_json
-from align_cli.models import adapters, contents, fits, headers, lora, templates
+from align_cli.models import adapters, contents, fits, headers, lora, templates, tokenizer_files
 from align_cli.models.adapters import Chain
 from align_cli.models.closing import closing_token
 from align_cli.models.headers import DTYPES, Tensor
@@ -22,7 +19,6 @@ _CONTEXT = ("max_position_embeddings", "n_positions", "n_ctx", "max_seq_len", "s
 _LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers")
 _WIDTH = ("hidden_size", "n_embd", "d_model", "dim")
 _HEADS = ("num_attention_heads", "n_head", "num_heads")
-_SPECIAL = ("bos_token", "eos_token", "pad_token", "unk_token")
 _RESULTS = ("train_loss", "eval_loss", "eval_mean_token_accuracy")
 #: Settings that say nothing about what is generated.
 _NOT_GENERATION = (
@@ -149,8 +145,8 @@ def describe(chain: Chain, *, problem: str = "") -> Description:
     tensors = headers.weights(base)
     config = fits.config_of(base) if base.is_dir() else {}
     merged = adapters.record_of(base)
-    tokenizer = tokenizer_folder(chain)
-    tokens, special = _tokens(tokenizer), _special(tokenizer)
+    tokenizer = tokenizer_files.folder_of(chain)
+    tokens, special = tokenizer_files.tokens(tokenizer), tokenizer_files.special(tokenizer)
     vocabulary = _vocabulary(tensors, chain, tokens)
     template = _template(tokenizer, special, tokens)
     found = [problem] if problem else [f"{one.where}: {one.message}" for one in fits.problems(chain)]
@@ -258,47 +254,8 @@ def _vocabulary(tensors: Mapping[str, Tensor], chain: Chain, tokens: Mapping[str
     )
 
 
-def tokenizer_folder(chain: Chain) -> Path:
-    """The last link that has a tokenizer of its own."""
-    links = [link.folder for link in (*reversed(chain.adapters), chain.base)]
-    names = ("tokenizer.json", "tokenizer_config.json", "tokenizer.model")
-    return next((folder for folder in links if any((folder / name).is_file() for name in names)), links[-1])
-
-
-def _tokens(folder: Path) -> dict[str, int]:
-    """Token -> id, added ones included; empty without a `tokenizer.json`.
-
-    Special tokens that the file lacks get the next ids, as transformers gives them.
-    """
-    place = folder / "tokenizer.json"
-    if not place.is_file():
-        return {}
-    try:
-        said = read_json(place)
-        vocabulary = said["model"]["vocab"]
-        if isinstance(vocabulary, list):  # Unigram: pieces with their scores, in order
-            vocabulary = {piece[0]: number for number, piece in enumerate(vocabulary)}
-        found = {**vocabulary, **{one["content"]: one["id"] for one in said.get("added_tokens") or ()}}
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as cause:
-        raise UsageError(f"{place}: this tokenizer cannot be read", hint="fetch or save it again") from cause
-    for text in _special(folder).values():
-        found.setdefault(text, max(found.values(), default=-1) + 1)
-    return found
-
-
-def _special(folder: Path) -> dict[str, str]:
-    config, fallback = _json(folder / "tokenizer_config.json"), _json(folder / "special_tokens_map.json")
-    found = {}
-    for name in _SPECIAL:
-        value = config.get(name) or fallback.get(name)
-        text = value.get("content") if isinstance(value, dict) else value
-        if isinstance(text, str):
-            found[name] = text
-    return found
-
-
 def _template(folder: Path, special: Mapping[str, str], tokens: Mapping[str, int]) -> ChatTemplate | None:
-    found = _template_of(folder)
+    found = tokenizer_files.template_of(folder)
     if found is None:
         return None
     text, source = found
@@ -310,34 +267,15 @@ def _template(folder: Path, special: Mapping[str, str], tokens: Mapping[str, int
         digest=template.digest[:16],
         has_markers=template.has_markers,
         knows_system=template.knows_system,
-        closes_with=closing_token(template, special, [*_added(folder), *special.values()] if tokens else []),
+        closes_with=closing_token(
+            template, special, [*tokenizer_files.added(folder), *special.values()] if tokens else []
+        ),
     )
-
-
-def template_text(folder: Path) -> str | None:
-    """The chat template of a tokenizer's folder: its own file before the config's, of several the default."""
-    found = _template_of(folder)
-    return found[0] if found else None
-
-
-def _template_of(folder: Path) -> tuple[str, str] | None:
-    """The template and the name of the file it is in."""
-    place = folder / "chat_template.jinja"
-    if place.is_file():
-        return place.read_text(encoding="utf-8"), place.name
-    said = _json(folder / "tokenizer_config.json").get("chat_template")
-    if isinstance(said, list):
-        said = next((one["template"] for one in said if one.get("name") == "default"), None)
-    return (said, "tokenizer_config.json") if isinstance(said, str) else None
-
-
-def _added(folder: Path) -> list[str]:
-    return [one["content"] for one in _json(folder / "tokenizer.json").get("added_tokens") or ()]
 
 
 def _generation(chain: Chain) -> dict[str, Any]:
     for link in (*reversed(chain.adapters), chain.base):
-        if said := _json(link.folder / "generation_config.json"):
+        if said := tokenizer_files.json_of(link.folder / "generation_config.json"):
             return {key: value for key, value in said.items() if key not in _NOT_GENERATION}
     return {}
 
@@ -356,7 +294,7 @@ def _made_by(folder: Path) -> dict[str, Any] | None:
     """The run in whose folder it lies, from the manifest; a checkpoint's run is the folder above."""
     runs = [folder, *([folder.parent] if folder.name.startswith("checkpoint-") else [])]
     for run in runs:
-        manifest = _json(run / "align" / "manifest.json")
+        manifest = tokenizer_files.json_of(run / "align" / "manifest.json")
         if not manifest:
             continue
         metrics, data = manifest.get("metrics") or {}, manifest.get("data") or {}
@@ -373,13 +311,3 @@ def _made_by(folder: Path) -> dict[str, Any] | None:
             "align": (manifest.get("versions") or {}).get("align-cli"),
         }
     return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as cause:
-        raise UsageError(f"{path}: this is not JSON: {cause}", hint="fetch or save it again") from cause
-    return value if isinstance(value, dict) else {}

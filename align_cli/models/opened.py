@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import LaunchError, UsageError
-from align_cli.models import describe, fits, merging, opening, served, stackable, stacking, templates, tokenizer
+from align_cli.models import fits, merging, opening, served, stackable, stacking, templates, tokenizer, tokenizer_files
 from align_cli.models.adapters import Chain
 from align_cli.models.closing import closing_token
 from align_cli.models.served import Served
@@ -106,10 +106,10 @@ def open_chain(
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     last = (chain.adapters or (chain.base,))[-1]
-    source = describe.tokenizer_folder(chain)
+    source = tokenizer_files.folder_of(chain)
     if dtype not in _DTYPES:
         raise UsageError(f'there is no dtype "{dtype}"', hint=f"one of {', '.join(_DTYPES)}")
-    own = describe.template_text(source)
+    own = tokenizer_files.template_text(source)
     template = templates.resolve(chat_template=chat_template, chat_template_path=None, of_tokenizer=own)
     try:
         loaded = AutoTokenizer.from_pretrained(source, trust_remote_code=trust_remote_code, padding_side="left")
@@ -143,7 +143,7 @@ def demand_speaker(chain: Chain, chat_template: str | None) -> None:
     scores = last.adapter is not None and last.adapter.config.get("task_type") == "SEQ_CLS"
     if scores or (not chain.adapters and str(architecture).endswith("ForSequenceClassification")):
         raise UsageError(f"{last.name}: this is a classifier (a reward model): it scores answers and gives none")
-    own = describe.template_text(describe.tokenizer_folder(chain))
+    own = tokenizer_files.template_text(tokenizer_files.folder_of(chain))
     if templates.resolve(chat_template=chat_template, chat_template_path=None, of_tokenizer=own) is None:
         raise no_template(last.name)
 
