@@ -260,6 +260,7 @@ def _template(folder: Path, special: Mapping[str, str], tokens: Mapping[str, int
         return None
     text, source = found
     template = Template(text, source)
+    known = [*tokenizer_files.added(folder), *special.values()] if tokens else []
     same = next((name for name in templates.SHIPPED if templates.shipped(name).text.strip() == text.strip()), "")
     return ChatTemplate(
         source=source,
