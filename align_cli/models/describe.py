@@ -268,9 +268,7 @@ def _template(folder: Path, special: Mapping[str, str], tokens: Mapping[str, int
         digest=template.digest[:16],
         has_markers=template.has_markers,
         knows_system=template.knows_system,
-        closes_with=closing_token(
-            template, special, [*tokenizer_files.added(folder), *special.values()] if tokens else []
-        ),
+        closes_with=closing_token(template, special, known),
     )
 
 
