@@ -38,7 +38,7 @@ class Known(NamedTuple):
 def before(recipe: Recipe, task: Task) -> Known:
     """What can be known of data and model without work."""
     from align_cli.mix.describe import describe
-    from align_cli.models.locate import check
+    from align_cli.models.locate import check_for
 
     facts = describe(recipe.mixture, task.rows)
     is_old = recipe.profile.startswith("handbook")
@@ -56,7 +56,7 @@ def before(recipe: Recipe, task: Task) -> Known:
     name = recipe.get("model_name_or_path")
     origin = recipe.origins.get("model_name_or_path")
     unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
-    model = check(name) if name else unnamed
+    model = check_for(recipe) if name else unnamed
     if model is not None and is_old and name and not Path(name).expanduser().exists() and "://" not in name:
         elsewhere.append(Note("model_name_or_path", f"{name} is not on this machine", str(origin or "")))
         model = None

@@ -76,15 +76,14 @@ def _answers(recipe: Recipe, run: Path, questions: list[str]) -> list[dict[str, 
     """Both models' answers; kept in the run folder, because a finished run's answers do not change."""
     from align_cli.files import read_json, write_json
     from align_cli.models.answer import answer
-    from align_cli.models.locate import locate
 
     kept = run / "align" / "answers.json"
     if kept.is_file():
         rows: list[dict[str, Any]] = read_json(kept)
         if [row["question"] for row in rows] == questions:
             return rows
-    base = locate(recipe.get("model_name_or_path"), revision=recipe.values.get("model_revision"))
-    before, after = answer(base, questions), answer(run, questions)
+    before = answer(recipe.get("model_name_or_path"), questions, revision=recipe.values.get("model_revision"))
+    after = answer(str(run), questions)
     rows = [
         {"question": question, "before": first, "after": second}
         for question, first, second in zip(questions, before, after, strict=True)

@@ -137,7 +137,7 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
 
     # Imported this late because help and dry runs need none of it.
     from align_cli import worker
-    from align_cli.models.locate import locate
+    from align_cli.models.locate import locate_for
     from align_cli.runs import directory
     from align_cli.tasks.preparing.tokens import prepare_for
 
@@ -148,12 +148,7 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
     _say(f"{run.path}: {'resuming from ' + Path(run.checkpoint).name if run.checkpoint else 'a new run'}")
     for note in (*recipe.notes, *run.notes):
         _say(f"note: {note}")
-    model = locate(
-        recipe.get("model_name_or_path"),
-        revision=recipe.values.get("model_revision"),
-        trust_remote_code=bool(recipe.get("trust_remote_code")),
-        say=_say,
-    )
+    model = locate_for(recipe, say=_say)
     prepared = prepare_for(task, recipe, model, say=_say)
     tokens = (prepared.report.get("tokens") or {}).get("train")
     plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import LaunchError, UsageError
+from align_cli.models.adapters import stage_of
 from align_cli.recipe.schema import Recipe
 
 
@@ -40,7 +41,8 @@ def model(folder: Path, recipe: Recipe) -> Any:
     """The language model in `folder`, as the recipe's model keys say (dtype, attention, quantisation).
 
     It is named as the recipe names it where others can find that name, so that an adapter trained on it does not
-    point into our cache.
+    point into our cache. Adapters that were merged to be trained on keep their folder's name until the run is saved:
+    see `stacking.settle`.
 
     Raises:
         UsageError: the folder's weights cannot be read.
@@ -91,7 +93,7 @@ def _load(create: Callable[..., Any], folder: Path, recipe: Recipe) -> Any:
     if not recipe.get("use_peft"):
         _own_memory(loaded)
     name = str(recipe.get("model_name_or_path") or "")
-    if name and "://" not in name and not name.endswith(".gguf"):
+    if name and "://" not in name and not name.endswith(".gguf") and stage_of(folder) is None:
         path = Path(name).expanduser()
         loaded.config._name_or_path = str(path.resolve()) if path.exists() else name
         loaded.name_or_path = loaded.config._name_or_path

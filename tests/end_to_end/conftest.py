@@ -96,7 +96,7 @@ def work(
     `stop_at`: Ctrl-C is pressed at that step.
     """
     from align_cli import registry, worker
-    from align_cli.models.locate import locate
+    from align_cli.models.locate import locate_for
     from align_cli.recipe import load
     from align_cli.runs import directory
     from align_cli.tasks.preparing.tokens import prepare_for
@@ -107,7 +107,7 @@ def work(
     recipe = load.load([str(path), *words], task)
     run = directory.open_run(recipe)
     assert run.state != "finished"
-    model = locate(recipe.get("model_name_or_path"))
+    model = locate_for(recipe)
     prepared = prepare_for(task, recipe, model)
     directory.seal(run, recipe, {}, prepared, model)
 

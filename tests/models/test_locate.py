@@ -17,12 +17,6 @@ def test_a_model_folder_is_itself(tmp_path: Path) -> None:
     assert locate(str(folder)) == folder
 
 
-def test_an_adapter_folder_is_a_model(tmp_path: Path) -> None:
-    (tmp_path / "adapter_config.json").write_text("{}")
-
-    assert locate(str(tmp_path)) == tmp_path
-
-
 def test_a_folder_without_config_lists_what_it_holds(tmp_path: Path) -> None:
     (tmp_path / "weights.bin").touch()
     (tmp_path / "sub").mkdir()

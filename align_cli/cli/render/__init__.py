@@ -3,11 +3,13 @@
 Import it inside the command that prints a table; help and errors do without.
 """
 
+from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.curves import curves, drawn
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
 from align_cli.cli.render.mixture import mixture
+from align_cli.cli.render.models import exported, merged, model, steps
 from align_cli.cli.render.picture import picture
 from align_cli.cli.render.planned import dry_run
 from align_cli.cli.render.prepared import answers, finished, preparation
@@ -25,6 +27,7 @@ __all__ = [
     "cache_entry",
     "cache_removed",
     "checked",
+    "conversation",
     "curves",
     "difference",
     "display",
@@ -32,9 +35,12 @@ __all__ = [
     "drawn",
     "dry_run",
     "explanation",
+    "exported",
     "finished",
     "left_out",
+    "merged",
     "mixture",
+    "model",
     "picture",
     "preparation",
     "published",
@@ -43,6 +49,7 @@ __all__ = [
     "run",
     "runs",
     "runs_difference",
+    "steps",
     "tasks",
     "working",
 ]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Interrupted, TrainingError
-from align_cli.models import load
+from align_cli.models import adapters, load, stacking
 from align_cli.recipe.schema import Recipe
 from align_cli.runs import checkpoints
 from align_cli.runs.directory import OURS
@@ -108,7 +108,7 @@ def train(context: Context, method: Method) -> Result:
             with cpu.lean_head() if on_cpu else nullcontext():
                 trainer.begin(resumed=start is not None)
                 outcome = trainer.train(resume_from_checkpoint=str(start) if start is not None else None)
-                _save_model(trainer, run_dir, use_cache=use_cache)
+                _save_model(trainer, run_dir, context.model, use_cache=use_cache)
                 metrics = _train_results(trainer, outcome, context)
                 metrics.update(_evaluate(trainer, config, eval_rows, context))
         except KeyboardInterrupt:
@@ -119,6 +119,8 @@ def train(context: Context, method: Method) -> Result:
             raise _explained(cause) from cause
         _end(trainer, context.say)
     reporter.metrics.close()
+    if stage := adapters.stage_of(context.model):
+        facts["chain"] = stage["chain"]
     facts.update(
         trainer.told,
         steps=trainer.state.global_step,
@@ -167,10 +169,11 @@ def _take_over_the_display(trainer: Any, reporter: Any) -> None:
     handler.callbacks.insert(1, reporter)  # after the default flow, which decides what happens at a step
 
 
-def _save_model(trainer: Any, run_dir: Path, *, use_cache: bool) -> None:
+def _save_model(trainer: Any, run_dir: Path, began_from: Path, *, use_cache: bool) -> None:
     """Into a folder of its own, then file by file into place: a reader never meets half a file.
 
-    What training switched in the model's configuration (attention, `use_cache`) is switched back.
+    An adapter that was trained on other adapters is saved as one with them. What training switched in the model's
+    configuration (attention, `use_cache`) is switched back.
     """
     work = run_dir / OURS / ".model"
     shutil.rmtree(work, ignore_errors=True)
@@ -180,6 +183,7 @@ def _save_model(trainer: Any, run_dir: Path, *, use_cache: bool) -> None:
     model.config.use_cache = use_cache
     try:
         trainer.save_model(str(work))
+        stacking.settle(work, began_from, trainer.model, name=run_dir.resolve().name)
         for file in sorted(work.iterdir()):
             os.replace(file, run_dir / file.name)
     except Exception as cause:
