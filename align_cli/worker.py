@@ -20,8 +20,10 @@ from align_cli.files import read_json, write_json
 from align_cli.recipe import secrets
 from align_cli.recipe.decode import decode
 from align_cli.recipe.schema import Recipe
-from align_cli.runs import card, directory, manifest, publish
+from align_cli.runs import directory, manifest
+from align_cli.runs.card import write as card
 from align_cli.runs.directory import OURS, PLAN, RECIPE
+from align_cli.runs.push import publish
 from align_cli.tasks import registered
 from align_cli.tasks.task import Context, Progress, Result
 

@@ -15,8 +15,8 @@ from align_cli.cli.text import is_terminal
 from align_cli.errors import Interrupted, UsageError
 
 if TYPE_CHECKING:
-    from align_cli.models.conversing import Sampling, Speaker
-    from align_cli.models.opened import Opened
+    from align_cli.models.speaking.conversing import Sampling, Speaker
+    from align_cli.models.speaking.opened import Opened
 
 app = typer.Typer(
     rich_markup_mode=None,
@@ -58,7 +58,7 @@ def chat(
     ] = False,
 ) -> None:
     """Talk to a model with the template, system prompt and base that it was trained with."""
-    from align_cli.models.conversing import Sampling, Speaker
+    from align_cli.models.speaking.conversing import Sampling, Speaker
 
     sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed)
     if problem := sampling.problem():
@@ -106,8 +106,8 @@ def _question(question: str | None, *, as_json: bool) -> str | None:
 def _open(wanted: list[str], *, base: str | None, revision: str | None, **how: Any) -> list[Opened]:
     """All models; what is wrong with the second is known before the first is loaded."""
     from align_cli.cli import render
-    from align_cli.models import opened
     from align_cli.models.locate import chain
+    from align_cli.models.speaking import opened
 
     with render.working(sys.stderr) as say:
         say(f"opening {wanted[0]}")

@@ -36,7 +36,9 @@ def info(
     as_json: _Json = False,
 ) -> None:
     """Print what a model or adapter is, from its headers and JSON files alone."""
-    from align_cli.models import describe, lora, places
+    from align_cli.models import describe
+    from align_cli.models.adapters import lora
+    from align_cli.models.finding import places
     from align_cli.models.locate import chain
 
     try:
@@ -68,7 +70,7 @@ def merge(
 ) -> None:
     """Merge an adapter into its base, shard by shard; done when the logits of both agree."""
     from align_cli.cli import render
-    from align_cli.models import merging
+    from align_cli.models.adapters import merging
     from align_cli.models.locate import chain
 
     with stdout.reserved() as result:
@@ -113,7 +115,8 @@ def export(
 ) -> None:
     """Write a model for llama.cpp, with its own converter, and read it back to compare."""
     from align_cli.cli import render
-    from align_cli.models import gguf_export, merging
+    from align_cli.models import gguf_export
+    from align_cli.models.adapters import merging
     from align_cli.models.locate import chain
 
     if not gguf:

@@ -14,7 +14,7 @@ from align_cli.errors import UsageError
 
 def _names(incomplete: str) -> list[str]:
     try:
-        from align_cli.runs import find, summary
+        from align_cli.runs.reading import find, summary
 
         return [name for run in find.below().runs if (name := summary.shown(run)).startswith(incomplete)]
     except Exception:  # noqa: BLE001  a traceback in the middle of a command line helps nobody
@@ -61,8 +61,9 @@ def register(app: typer.Typer) -> None:
 def _push(run: str, repo: str | None, revision: str | None, *, public: bool | None, as_is: bool) -> dict[str, Any]:
     from align_cli.cli.errors import without_secrets
     from align_cli.cli.text import is_terminal
-    from align_cli.runs import find, publish
-    from align_cli.runs.record import Record
+    from align_cli.runs.push import publish
+    from align_cli.runs.reading import find
+    from align_cli.runs.reading.record import Record
 
     def say(line: str) -> None:
         sys.stderr.write(without_secrets(line) + "\n")

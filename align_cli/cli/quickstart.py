@@ -75,7 +75,7 @@ def quickstart(
 def _answers(recipe: Recipe, run: Path, questions: list[str]) -> list[dict[str, Any]]:
     """Both models' answers; kept in the run folder, because a finished run's answers do not change."""
     from align_cli.files import read_json, write_json
-    from align_cli.models.answer import answer
+    from align_cli.models.speaking.answer import answer
 
     kept = run / "align" / "answers.json"
     if kept.is_file():

@@ -27,7 +27,7 @@ _RUN = "A run's folder, or the last part of the name of one that `align runs ls`
 
 def _names(incomplete: str) -> list[str]:
     try:
-        from align_cli.runs import find, summary
+        from align_cli.runs.reading import find, summary
 
         return [name for run in find.below().runs if (name := summary.shown(run)).startswith(incomplete)]
     except Exception:  # noqa: BLE001  a traceback in the middle of a command line helps nobody
@@ -62,7 +62,7 @@ def list_runs(
 
     The newest comes first.
     """
-    from align_cli.runs import find, summary
+    from align_cli.runs.reading import find, summary
 
     _demand_folders(folders or [])
     summary.demand_known(states=status or [], order=sort)
@@ -108,8 +108,8 @@ def show(
 
     The page has recipe, model, data, checks, metrics, files and failures. Several runs are drawn into one picture.
     """
-    from align_cli.runs import find
-    from align_cli.runs.record import Record
+    from align_cli.runs.reading import find
+    from align_cli.runs.reading.record import Record
 
     draws = with_curves or plot is not None
     _demand_sensible(draws=draws, metric=metric, smooth=smooth, logarithmic=logarithmic, plot=plot, verify=verify)
@@ -140,8 +140,8 @@ def difference(
 
     Their results stand side by side.
     """
-    from align_cli.runs import compare, find
-    from align_cli.runs.record import Record
+    from align_cli.runs.reading import compare, find
+    from align_cli.runs.reading.record import Record
 
     view = compare.compare(Record(find.named(a)), Record(find.named(b)))
     if as_json:
@@ -153,8 +153,8 @@ def difference(
 
 
 def _told(record: Any, *, verify: bool) -> dict[str, Any]:
-    from align_cli.runs import story
-    from align_cli.runs import verify as verifying
+    from align_cli.runs.reading import story
+    from align_cli.runs.reading import verify as verifying
 
     view = story.tell(record)
     view["verified"] = None
@@ -175,7 +175,7 @@ def _draw(
     as_json: bool,
 ) -> None:
     """Curves on the terminal, in a file, or both; with `as_json` their points."""
-    from align_cli.runs import curves, summary
+    from align_cli.runs.reading import curves, summary
 
     named = [(summary.shown(record.path), record.log) for record in records]
     pictures = curves.pictures(named, metrics=metrics, smoothing=smoothing, is_logarithmic=logarithmic)

@@ -8,10 +8,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from align_cli.models import adapters, contents, fits, headers, lora, templates, tokenizer_files
-from align_cli.models.adapters import Chain
-from align_cli.models.closing import closing_token
-from align_cli.models.headers import DTYPES, Tensor
+from align_cli.models import templates
+from align_cli.models.adapters import chains as adapters
+from align_cli.models.adapters import fits, lora
+from align_cli.models.adapters.chains import Chain
+from align_cli.models.finding import contents, headers, tokenizer_files
+from align_cli.models.finding.headers import DTYPES, Tensor
+from align_cli.models.speaking.closing import closing_token
 from align_cli.models.templates import Template
 
 #: What families call the number of positions a model was made for.

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import LaunchError, TrainingError, UsageError
-from align_cli.models import children
+from align_cli.models.finding import children
 from align_cli.packages import root_of
 
 OUTTYPES = ("auto", "f32", "f16", "bf16", "q8_0")

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import TrainingError
-from align_cli.models import children, verify
+from align_cli.models.adapters import verify
+from align_cli.models.finding import children
 
 #: What a weight's rounding amounts to, by the kind that most of the file's weights have.
 _EPSILONS = {"F32": 2**-23, "F16": 2**-10, "BF16": 2**-7, "Q8_0": 2**-7}

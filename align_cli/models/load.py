@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import LaunchError, UsageError
-from align_cli.models.adapters import stage_of
+from align_cli.models.adapters.chains import stage_of
 from align_cli.recipe.schema import Recipe
 
 

@@ -10,9 +10,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from align_cli.errors import Problem, RecipeError, UsageError
-from align_cli.models import adapters, lora, merging, places, stackable
-from align_cli.models.adapters import Chain
-from align_cli.models.places import find_tokenizer as locate_tokenizer
+from align_cli.models.adapters import chains as adapters
+from align_cli.models.adapters import lora, merging, stackable
+from align_cli.models.adapters.chains import Chain
+from align_cli.models.finding import places
+from align_cli.models.finding.places import find_tokenizer as locate_tokenizer
 from align_cli.recipe.schema import Recipe
 
 __all__ = ["chain", "check", "check_for", "locate", "locate_for", "locate_tokenizer"]

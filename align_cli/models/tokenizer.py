@@ -170,7 +170,7 @@ def _snapshot(folder: Path) -> Path:
             f"{folder}: this folder has no tokenizer (tokenizer.json)",
             hint="set tokenizer_name_or_path in the recipe to the model that this one was trained from",
         )
-    from align_cli.models.places import convert
+    from align_cli.models.finding.places import convert
 
     root = cache_root() / "tokenizers"
     made = root / digest_of({"files": present, "transformers": version("transformers")})[:32]

@@ -75,7 +75,7 @@ def _trainer() -> Any:
     from trl import DPOTrainer
 
     from align_cli.tasks.training.answers import with_answers
-    from align_cli.tasks.training.laid import pairs
+    from align_cli.tasks.training.lean.laid import pairs
     from align_cli.tasks.training.sanity import look_at_first_pair
 
     class PreferenceTrainer(with_answers(DPOTrainer, groups=pairs)):  # type: ignore[misc]

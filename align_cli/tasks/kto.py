@@ -76,7 +76,7 @@ def _trainer() -> Any:
     from trl import KTOTrainer
 
     from align_cli.tasks.training.answers import with_answers
-    from align_cli.tasks.training.laid import alone
+    from align_cli.tasks.training.lean.laid import alone
     from align_cli.tasks.training.rows import beside, lengths, rotated
 
     class JudgedTrainer(with_answers(KTOTrainer, groups=alone)):  # type: ignore[misc]

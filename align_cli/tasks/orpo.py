@@ -37,8 +37,8 @@ def _trainer() -> Any:
     from trl.trainer.dpo_trainer import DataCollatorForPreference
     from trl.trainer.utils import add_fused_lm_head
 
-    from align_cli.tasks.training import attention
-    from align_cli.tasks.training.laid import LaidEndToEnd, pairs
+    from align_cli.tasks.training.lean import attention
+    from align_cli.tasks.training.lean.laid import LaidEndToEnd, pairs
     from align_cli.tasks.training.trainer import extended, whole_model
 
     class OddsTrainer(extended(ORPOTrainer)):  # type: ignore[misc]

@@ -16,7 +16,7 @@ import pytest
 
 from align_cli.cli.chat_session import Session
 from align_cli.errors import AlignError, UsageError
-from align_cli.models.conversing import Reply
+from align_cli.models.speaking.conversing import Reply
 from tests.cli.conftest import Align
 from tests.models.conftest import adapt, llama  # noqa: F401  fixtures
 

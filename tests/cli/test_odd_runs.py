@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 
 from align_cli.cli import render
-from align_cli.runs import compare, story, summary, verify
-from align_cli.runs.record import Record
+from align_cli.runs.reading import compare, story, summary, verify
+from align_cli.runs.reading.record import Record
 from tests.runs import folders
 
 ODD: list[Any] = [None, 3, "odd", [], ["odd"], {"odd": {"odd": 1}}]

@@ -106,7 +106,7 @@ def test_ctrl_c_saves_a_checkpoint_and_the_same_command_goes_on(
 
 
 def test_a_model_answers_in_order_and_the_same_each_time(model: Path):
-    from align_cli.models.answer import answer
+    from align_cli.models.speaking.answer import answer
 
     questions = ["One?", "Two, and rather longer than the first?", "Three?"]
 

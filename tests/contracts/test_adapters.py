@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from align_cli.models import adapters, lora
+from align_cli.models.adapters import chains as adapters
+from align_cli.models.adapters import lora
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,7 @@ def test_the_settings_that_are_looked_for_are_fields_of_lora() -> None:
 
     from peft import LoraConfig
 
-    from align_cli.models import merge_plan, stackable, stacking
+    from align_cli.models.adapters import merge_plan, stackable, stacking
 
     known = {field.name for field in fields(LoraConfig)}
     assert {*adapters._NOT_A_SUM, *merge_plan._BY_PEFT, *stackable._MORE, *stacking._OF_ONE} <= known

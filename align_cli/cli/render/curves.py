@@ -14,7 +14,7 @@ from align_cli.cli.render import axes
 from align_cli.cli.render.page import count, emit, heading, is_bounded
 from align_cli.cli.signs import one_line, shows_unicode
 from align_cli.cli.text import columns, has_colour
-from align_cli.runs.curves import EVAL, Curve, Picture
+from align_cli.runs.reading.curves import EVAL, Curve, Picture
 
 _PIPE_WIDTH = 78  # columns where no terminal says otherwise
 _WIDEST = 100

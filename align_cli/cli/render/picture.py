@@ -13,7 +13,7 @@ from align_cli.cli.render.axes import logarithmic
 from align_cli.cli.signs import visible
 from align_cli.errors import UsageError
 from align_cli.files import write_bytes
-from align_cli.runs.curves import EVAL, Picture
+from align_cli.runs.reading.curves import EVAL, Picture
 
 _COLUMNS = 2  # pictures beside each other
 _SIZE = (5.6, 3.6)  # inches of one picture

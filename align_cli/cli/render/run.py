@@ -17,7 +17,7 @@ from align_cli.cli.render.runs import status
 from align_cli.cli.signs import one_line
 from align_cli.cli.size import bytes_as_text
 from align_cli.cli.text import has_colour
-from align_cli.runs.record import mappings
+from align_cli.runs.reading.record import mappings
 
 _LONGEST = 300  # characters of a sentence out of a file
 _WIDTH_OF_TABLE = 72  # columns

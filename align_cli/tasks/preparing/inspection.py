@@ -10,8 +10,8 @@ from typing import Any
 
 from align_cli.mix.build import Build
 from align_cli.recipe.schema import Recipe
-from align_cli.tasks.preparing.answering import Answering, are_answers
-from align_cli.tasks.preparing.answers import Answers, Limits, cut
+from align_cli.tasks.preparing.answers.answering import Answering, are_answers
+from align_cli.tasks.preparing.answers.encoded import Answers, Limits, cut
 from align_cli.tasks.preparing.encoding import encode
 from align_cli.tasks.preparing.findings import place_in
 from align_cli.tasks.preparing.rendering import Renderer, Row

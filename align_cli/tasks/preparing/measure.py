@@ -11,7 +11,7 @@ from align_cli.errors import RecipeError
 from align_cli.files import digest_of
 from align_cli.mix.measure import Measure
 from align_cli.recipe.schema import Recipe
-from align_cli.tasks.preparing.answering import Answering, are_answers
+from align_cli.tasks.preparing.answers.answering import Answering, are_answers
 from align_cli.tasks.preparing.encoding import encode
 from align_cli.tasks.preparing.rendering import Refusal, Renderer
 from align_cli.tasks.preparing.settings import NO_TEMPLATE, Chosen

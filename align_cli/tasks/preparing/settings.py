@@ -13,10 +13,10 @@ from align_cli.models.locate import locate_tokenizer
 from align_cli.models.templates import Template
 from align_cli.models.tokenizer import Tokenizer, load
 from align_cli.recipe.schema import Recipe
-from align_cli.tasks.preparing.answers import Closing, Limits
+from align_cli.tasks.preparing.answers.encoded import Closing, Limits
 from align_cli.tasks.preparing.encoding import StopToken, stop_token
-from align_cli.tasks.preparing.packing import Strategy
 from align_cli.tasks.preparing.rendering import Loss, Renderer
+from align_cli.tasks.preparing.sequences.packing import Strategy
 
 _OLD = "handbook-2023"
 _CHATML = ("<|im_start|>", "<|im_end|>")

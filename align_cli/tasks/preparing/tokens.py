@@ -17,13 +17,13 @@ from align_cli.files import build_once, cache_root, digest_of, digest_of_file, r
 from align_cli.mix.build import Build, build
 from align_cli.models.tokenizer import Tokenizer
 from align_cli.recipe.schema import Mixture, Recipe
-from align_cli.tasks.preparing.answer_splits import AnswerWork
-from align_cli.tasks.preparing.answering import Answering
+from align_cli.tasks.preparing.answers.answering import Answering
+from align_cli.tasks.preparing.answers.splits import AnswerWork
 from align_cli.tasks.preparing.findings import sentences
 from align_cli.tasks.preparing.measure import measure
 from align_cli.tasks.preparing.rendering import Renderer
+from align_cli.tasks.preparing.sequences.splits import Split, Work
 from align_cli.tasks.preparing.settings import Chosen, Settings, check, choose
-from align_cli.tasks.preparing.splits import Split, Work
 from align_cli.tasks.preparing.statistics import sample
 from align_cli.tasks.preparing.streams import columns_of, is_conversational
 from align_cli.tasks.task import Prepared, RowKind, Shape, Task

@@ -17,8 +17,9 @@ from align_cli.models import load
 from align_cli.models.locate import locate
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks.task import Context
-from align_cli.tasks.training import attention, reference
-from align_cli.tasks.training.laid import Groups, LaidEndToEnd
+from align_cli.tasks.training import reference
+from align_cli.tasks.training.lean import attention
+from align_cli.tasks.training.lean.laid import Groups, LaidEndToEnd
 from align_cli.tasks.training.rows import beside
 from align_cli.tasks.training.trainer import extended, whole_model
 

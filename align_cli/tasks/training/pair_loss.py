@@ -86,7 +86,7 @@ def _trainer(loss: PairLoss) -> Any:
     from trl import DPOTrainer
 
     from align_cli.tasks.training.answers import with_answers
-    from align_cli.tasks.training.laid import pairs
+    from align_cli.tasks.training.lean.laid import pairs
 
     class PairLossTrainer(with_answers(DPOTrainer, groups=pairs)):  # type: ignore[misc]
         """TRL's trainer on pairs up to the loss."""

@@ -13,16 +13,19 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Interrupted, TrainingError
-from align_cli.models import adapters, load, stacking
+from align_cli.models import load
+from align_cli.models.adapters import chains as adapters
+from align_cli.models.adapters import stacking
 from align_cli.recipe.schema import Recipe
 from align_cli.runs import checkpoints
 from align_cli.runs.directory import OURS
 from align_cli.tasks.preparing.settings import choose
 from align_cli.tasks.task import Context, Result
-from align_cli.tasks.training import attention, cpu, sanity, trackers
 from align_cli.tasks.training import rows as prepared
+from align_cli.tasks.training import sanity, trackers
 from align_cli.tasks.training.arguments import trainer_config
 from align_cli.tasks.training.interrupt import listening
+from align_cli.tasks.training.lean import attention, cpu
 from align_cli.tasks.training.progress import reporter_class
 from align_cli.tasks.training.trainer import saving_failed, whole_model
 

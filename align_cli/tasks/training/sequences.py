@@ -6,7 +6,7 @@ import dataclasses
 from typing import Any
 
 from align_cli.tasks.task import Context, Result
-from align_cli.tasks.training import attention
+from align_cli.tasks.training.lean import attention
 from align_cli.tasks.training.run import Method, train
 from align_cli.tasks.training.trainer import extended, whole_model
 

@@ -42,7 +42,7 @@ def extended(base: type) -> type:
             """What has to happen before the first step."""
 
         def create_model_card(self, *args: Any, **kwargs: Any) -> None:
-            """Nothing: the card is written once, at the end, by `align_cli.runs.card`."""
+            """Nothing: the card is written once, at the end, by `align_cli.runs.card.write`."""
 
         def compute_loss(
             self, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None

@@ -14,7 +14,7 @@ from align_cli.mix.build import build
 from align_cli.models.tokenizer import load as load_tokenizer
 from align_cli.recipe.load import load
 from align_cli.recipe.schema import Recipe
-from align_cli.tasks.preparing.packing import buffers
+from align_cli.tasks.preparing.sequences.packing import buffers
 from align_cli.tasks.preparing.settings import Chosen, choose
 from align_cli.tasks.preparing.tokens import prepare as prepare_tokens
 from tests.models.tiny import CHATML, tiny_model

@@ -1,0 +1,1 @@
+"""Where a model lies and what its files say; nothing here imports torch, but in child processes."""

@@ -1,0 +1,1 @@
+"""Models opened to be spoken to."""

@@ -1,0 +1,46 @@
+"""Weights into memory: which class of transformers opens a model, and how an adapter comes onto it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from align_cli.models.adapters import fits, lora
+
+
+def network(base: Path, adapter: Path | None = None, *, dtype: str = "auto", trust_remote_code: bool = False) -> Any:
+    """The model in `base`, ready to answer, with the adapter beside its weights if there is one.
+
+    A LoRA adapter is not merged: base and adapter keep the dtypes they were trained in.
+    """
+    opened = model_class(adapter).from_pretrained(base, dtype=dtype, trust_remote_code=trust_remote_code)
+    if adapter is not None:
+        from peft import PeftModel
+
+        make_room(opened, adapter)
+        opened = PeftModel.from_pretrained(opened, str(adapter))
+    return opened.eval()
+
+
+def make_room(opened: Any, adapter: Path) -> None:
+    """Rows for the new tokens that an adapter brings embeddings for; peft loads them and does not make room."""
+    one = lora.read(adapter)
+    if one.is_readable and (name := fits.embedding_in(one.whole)):
+        rows = one.whole[name].shape[0]
+        if rows != opened.get_input_embeddings().weight.shape[0]:
+            opened.resize_token_embeddings(rows, mean_resizing=False)
+
+
+def model_class(adapter: Path | None) -> Any:
+    """The auto class for a language model, or for the classifier (a reward model) that an adapter was trained as."""
+    from functools import partial
+    from types import SimpleNamespace
+
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+
+    one = lora.read(adapter) if adapter is not None and lora.is_adapter(adapter) else None
+    if one is None or one.config.get("task_type") != "SEQ_CLS":
+        return AutoModelForCausalLM
+    labels = next((tensor.shape[0] for name, tensor in one.whole.items() if name.startswith(("score", "classif"))), 1)
+    make = partial(AutoModelForSequenceClassification.from_pretrained, num_labels=labels)
+    return SimpleNamespace(from_pretrained=make)

@@ -1,0 +1,1 @@
+"""Prompts with answers as tokens: pairs, judged answers, scored wholes."""

@@ -1,0 +1,1 @@
+"""Rows as sequences with labels, one by one or packed."""
