@@ -13,8 +13,8 @@ from align_cli.errors import UsageError
 from align_cli.models.adapters import lora, stackable, stacking
 from align_cli.models.finding import headers
 from align_cli.models.locate import chain
+from tests.models.adapters.test_merging import merge_here
 from tests.models.conftest import Adapt, logits, through_peft
-from tests.models.test_merging import merge_here
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cache")]
 

@@ -19,8 +19,8 @@ from align_cli.models.templates import Template, shipped
 from align_cli.recipe import load
 from align_cli.recipe.decode import encode
 from align_cli.tasks import sft
+from tests.models.adapters.test_merging import merge_here
 from tests.models.conftest import Adapt, edit, logits, through_peft
-from tests.models.test_merging import merge_here
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cache")]
 
