@@ -17,6 +17,7 @@ from align_cli.files import build_once, cache_root, digest_of, digest_of_file, r
 from align_cli.mix.build import Build, build
 from align_cli.models.tokenizer import Tokenizer
 from align_cli.recipe.schema import Mixture, Recipe
+from align_cli.tasks.preparing import vocabulary
 from align_cli.tasks.preparing.answers.answering import Answering
 from align_cli.tasks.preparing.answers.splits import AnswerWork
 from align_cli.tasks.preparing.findings import sentences
@@ -67,6 +68,7 @@ def prepare(
         DataError: rows the template refuses, no trained token anywhere, or an evaluation split that ends up empty.
     """
     chosen = choose(recipe, model, say=say)
+    about_tokens = vocabulary.check(recipe, chosen, model)
     counts = measure(recipe, chosen) if counts_tokens(recipe.mixture) else None
     mixture = build(recipe.mixture, kinds, measure=counts, say=say)
     made_of = inputs(mixture.digest, chosen, shape)
@@ -85,7 +87,7 @@ def prepare(
         digest=digest,
         num_train=sequences["train"],
         num_eval=sequences["eval"],
-        report={"mixture": dict(mixture.report), **report},
+        report={"mixture": dict(mixture.report), **report, "notes": [*report["notes"], *about_tokens]},
         from_store=from_store,
     )
 
