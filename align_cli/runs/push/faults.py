@@ -83,7 +83,7 @@ def asked_pause(cause: BaseException) -> float | None:
     told = str(response.headers.get("Retry-After") or "").strip()
     if told.isdigit():
         return float(told)
-    limit = utils.parse_ratelimit_headers(response.headers)  # type: ignore[attr-defined]
+    limit = utils.parse_ratelimit_headers(response.headers)
     return float(limit.reset_in_seconds) if limit is not None and limit.remaining == 0 else None
 
 

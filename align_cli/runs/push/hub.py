@@ -103,10 +103,10 @@ def library_quiet(say: Say, *, show_bars: bool) -> Iterator[None]:
 
     logger = logging.getLogger("huggingface_hub")
     handlers, propagates = logger.handlers, logger.propagate
-    was_quiet = utils.are_progress_bars_disabled()  # type: ignore[attr-defined]
+    was_quiet = utils.are_progress_bars_disabled()
     logger.handlers, logger.propagate = [Waits(logging.WARNING)], False
     if not show_bars:
-        utils.disable_progress_bars()  # type: ignore[attr-defined]
+        utils.disable_progress_bars()
     try:
         with warnings.catch_warnings(record=True) as raised:
             yield
@@ -116,7 +116,7 @@ def library_quiet(say: Say, *, show_bars: bool) -> Iterator[None]:
     finally:
         logger.handlers, logger.propagate = handlers, propagates
         if not show_bars and not was_quiet:
-            utils.enable_progress_bars()  # type: ignore[attr-defined]
+            utils.enable_progress_bars()
 
 
 def _who(api: Any, source: str) -> str:

@@ -144,8 +144,8 @@ def _demand_names(repo: str, revision: str | None) -> None:
     from huggingface_hub import utils
 
     try:
-        utils.validate_repo_id(repo)  # type: ignore[attr-defined]
-    except utils.HFValidationError:  # type: ignore[attr-defined]
+        utils.validate_repo_id(repo)
+    except utils.HFValidationError:
         raise UsageError(
             f'"{repo}" is no name of a repository',
             hint="letters, digits, - _ and . with at most one slash, e.g. your-name/your-model",
