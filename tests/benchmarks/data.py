@@ -101,7 +101,7 @@ def has_sets() -> bool:
 
 
 def recipe(scratch: Path, folder: Path, **values: Any) -> Path:
-    """A recipe in TRL's own words, so that both command lines read the same file."""
+    """A recipe in TRL's own words, so that both command lines read the same file; a value of None leaves a key out."""
     settings: dict[str, Any] = {
         "model_name_or_path": str(model(scratch)),
         "dataset_name": str(folder),
@@ -119,7 +119,7 @@ def recipe(scratch: Path, folder: Path, **values: Any) -> Path:
         "use_cpu": True,
     } | values
     path = scratch / f"recipe-{folder.name}.yaml"
-    path.write_text("".join(f"{key}: {json.dumps(value)}\n" for key, value in settings.items()))
+    path.write_text("".join(f"{k}: {json.dumps(v)}\n" for k, v in settings.items() if v is not None))
     return path
 
 

@@ -1,4 +1,4 @@
-"""Supervised fine-tuning against `trl sft`: the same file, model, rows and settings; equal losses, then speed."""
+"""Supervised fine-tuning against `trl sft`: the same file, model, rows and settings; equal losses, speed, memory."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import json
 import shutil
 import sys
 from pathlib import Path
+from typing import Any
 
 from tests.benchmarks import data
-from tests.benchmarks.measure import Row, align, middle, run, seconds_until, trl
+from tests.benchmarks.measure import Cost, Row, align, middle, run, seconds_until, trl
 
 _LOSS_TOLERANCE = 1e-4
 _PAIRS = 3  # of runs, ours and the peer's in turn
+_RAGGED_STEPS = 4
 
 
 def rows(scratch: Path) -> list[Row]:
-    """Throughput and losses over 20 steps (three pairs), then the time to the first step on 10 k rows, second run."""
-    return [*_throughput(scratch), _first_step(scratch)]
+    """Throughput and losses over 20 steps, ragged rows with TRL's defaults, the time to the first step of 10 k rows."""
+    return [*_throughput(scratch), *_ragged(scratch), _first_step(scratch)]
 
 
 def _throughput(scratch: Path) -> list[Row]:
@@ -53,6 +55,54 @@ def _throughput(scratch: Path) -> list[Row]:
     ]
 
 
+def _ragged(scratch: Path) -> list[Row]:
+    # Everything that a recipe can leave out is left out: both train with TRL's defaults (batches of eight rows,
+    # gradient checkpointing, up to 1,024 tokens), and a step sees the same rows. float32, as a CPU computes it.
+    left_out: dict[str, Any] = {"max_length": None, "per_device_train_batch_size": None, "gradient_checkpointing": None}
+    recipe = data.recipe(
+        scratch,
+        data.chat_rows(scratch, 200, longest=6000),
+        **left_out,
+        max_steps=_RAGGED_STEPS,
+        report_to="tensorboard",
+    )
+    out = scratch / "out"
+    pairs = []
+    for _ in range(_PAIRS):
+        pairs.append((_train_align(recipe, out, together=True), _train_trl(recipe, out, together=True)))
+        words = " against ".join(f"{one.tokens_per_second:.0f} tokens/s {one.memory_mb:.0f} MB" for one in pairs[-1])
+        print(f"  ragged: {words}", file=sys.stderr)
+    worst = max(abs(a - b) for ours, peer in pairs for a, b in zip(ours.losses, peer.losses, strict=True))
+    speed = middle([ours.tokens_per_second / peer.tokens_per_second for ours, peer in pairs])
+    memory = middle([ours.memory_mb / peer.memory_mb for ours, peer in pairs])
+    return [
+        Row(
+            "SFT of ragged rows, TRL's defaults",
+            f"{middle([ours.tokens_per_second for ours, _ in pairs]):.0f} useful tokens/s",
+            f"{middle([peer.tokens_per_second for _, peer in pairs]):.0f} useful tokens/s (trl sft)",
+            f"{speed:.2f}",
+            ">= 1.5",
+            speed >= 1.5,
+        ),
+        Row(
+            f"largest difference of its {_RAGGED_STEPS} losses",
+            f"{worst:.1e}",
+            "-",
+            "-",
+            f"<= {_LOSS_TOLERANCE}",
+            worst <= _LOSS_TOLERANCE,
+        ),
+        Row(
+            "its peak memory",
+            f"{middle([ours.memory_mb for ours, _ in pairs]):.0f} MB",
+            f"{middle([peer.memory_mb for _, peer in pairs]):.0f} MB (trl sft)",
+            f"{memory:.2f}",
+            "<= 0.8",
+            memory <= 0.8,
+        ),
+    ]
+
+
 def _first_step(scratch: Path) -> Row:
     # One short row a step: what is measured is the way to the step, not the step's arithmetic.
     folder = data.chat_rows(scratch, 10_000)
@@ -82,16 +132,17 @@ def _first_step(scratch: Path) -> Row:
 
 
 class _Run:
-    """Losses of every step, and tokens per second of the training loop alone."""
+    """Losses of every step, tokens per second of the training loop alone, and peak memory of all its processes."""
 
-    def __init__(self, losses: list[float], tokens: float, seconds: float) -> None:
+    def __init__(self, losses: list[float], tokens: float, seconds: float, cost: Cost) -> None:
         self.losses = losses
         self.tokens_per_second = tokens / seconds
+        self.memory_mb = cost.together_mb
 
 
-def _train_trl(recipe: Path, out: Path) -> _Run:
+def _train_trl(recipe: Path, out: Path, *, together: bool = False) -> _Run:
     shutil.rmtree(out, ignore_errors=True)
-    cost = run(trl("sft", "--config", str(recipe)))
+    cost = run(trl("sft", "--config", str(recipe)), together=together)
     if cost.code:
         raise RuntimeError(cost.output[-3000:])
     # What it prints is rounded to four digits; TensorBoard's file has all of them.
@@ -100,15 +151,15 @@ def _train_trl(recipe: Path, out: Path) -> _Run:
     events = EventAccumulator(str(next((out / "runs").glob("*"))))
     events.Reload()
     logged = {name: [event.value for event in events.Scalars(name)] for name in events.Tags()["scalars"]}
-    return _Run(logged["train/loss"], logged["train/num_tokens"][-1], logged["train/train_runtime"][-1])
+    return _Run(logged["train/loss"], logged["train/num_tokens"][-1], logged["train/train_runtime"][-1], cost)
 
 
-def _train_align(recipe: Path, out: Path) -> _Run:
+def _train_align(recipe: Path, out: Path, *, together: bool = False) -> _Run:
     shutil.rmtree(out, ignore_errors=True)
-    cost = run(align("train", "sft", str(recipe)))
+    cost = run(align("train", "sft", str(recipe)), together=together)
     if cost.code:
         raise RuntimeError(cost.output[-3000:])
     logs = [json.loads(line) for line in (out / "align" / "metrics.jsonl").read_text().splitlines()]
     steps = [log for log in logs if "loss" in log]
     end = json.loads((out / "train_results.json").read_text())
-    return _Run([s["loss"] for s in steps], steps[-1]["num_tokens"], end["train_runtime"])
+    return _Run([s["loss"] for s in steps], steps[-1]["num_tokens"], end["train_runtime"], cost)
