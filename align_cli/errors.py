@@ -42,7 +42,8 @@ class Problem:
         """The message behind its place; the key and value of an override, which are its place, are said once."""
         if not self.where:
             return self.message
-        key, equals, value = self.where.partition("=")
+        option = self.where.startswith("--")  # --key value, --key=value
+        key, equals, value = self.where.removeprefix("--").replace(" ", "=" if option else " ", 1).partition("=")
         message = self.message
         for said in (key, value) if equals else (self.where,):
             message = message.removeprefix(f"{said}: ")

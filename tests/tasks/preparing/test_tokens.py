@@ -342,7 +342,7 @@ def test_a_template_that_refuses_every_row_is_an_error_even_where_bad_rows_are_s
     train = write_rows(tmp_path / "rows.jsonl", [chat("bad", "row")] * 3)
     mixture = Mixture(sources=(Source(path=str(train)),), on_bad_rows="skip")
 
-    with pytest.raises(DataError, match="of 3 rows none is left; refused by the chat template: 3"):
+    with pytest.raises(DataError, match="of 3 rows none is left; 3 left out: refused by the chat template"):
         prepare_tokens(recipe(mixture, chat_template=PICKY), model, kinds=KINDS)
 
 
