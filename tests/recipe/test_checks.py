@@ -8,8 +8,8 @@ import pytest
 from align_cli import registry
 from align_cli.errors import Problem, RecipeError
 from align_cli.recipe.fields import fields_of
-from align_cli.recipe.ranges import RANGES
 from align_cli.recipe.load import load
+from align_cli.recipe.ranges import RANGES
 from align_cli.tasks import dpo
 from tests.recipe.conftest import LEAST, Write
 

@@ -116,8 +116,8 @@ def test_another_method_is_not_trained_in_place_of_a_reference_free_one(problem:
 def test_a_reference_model_is_pointed_to_or_denied(problem: One, word: str, here: Path) -> None:
     assert problem(f"{word}: x\n", name="orpo").hint == "orpo has no reference model"
     if word != "ref_model_name_or_path":
+        (here / "r.yaml").write_text(LEAST + f"{word}: x\n")
         with pytest.raises(RecipeError, match="a problem") as caught:
-            (here / "r.yaml").write_text(LEAST + f"{word}: x\n")
             load(["r.yaml"], dpo.TASK)
         assert "ref_model_name_or_path is what it is called here" in str(caught.value.problems)
 

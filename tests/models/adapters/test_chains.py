@@ -91,9 +91,9 @@ def test_a_base_on_the_hub_is_left_to_the_run(tmp_path: Path, monkeypatch: pytes
     adapter = adapter_files(tmp_path / "adapter", "some-owner/some-model", revision="v1")
 
     assert check(str(adapter)) is None
-    with pytest.raises(LaunchError, match="some-owner/some-model@v1: .*not in the cache"):
+    with pytest.raises(LaunchError, match=r"some-owner/some-model@v1: .*not in the cache"):
         chain(str(adapter))
-    with pytest.raises(LaunchError, match="some-owner/some-model@v2: .*not in the cache"):
+    with pytest.raises(LaunchError, match=r"some-owner/some-model@v2: .*not in the cache"):
         chain(str(adapter), base_revision="v2")
 
 
