@@ -109,3 +109,14 @@ def test_targets_of_a_model_of_experts_are_not_judged(here: Path) -> None:
     write_tensors(here / "base" / "model.safetensors", {"model.layers.0.mlp.experts.0.w1.weight": (4, 4)})
 
     assert said("use_peft=true", "lora_target_modules=gate_up_proj") == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("targets", "as_peft_has_it"), [("q_proj", {"q_proj"}), (".*q_proj", ".*q_proj")])
+def test_one_name_is_a_name_to_peft_and_one_pattern_a_pattern(here: Path, targets: str, as_peft_has_it: object) -> None:
+    from align_cli.models import load as loading
+
+    words = ["dataset_name=rows.jsonl", "model_name_or_path=base", "use_peft=true", f"lora_target_modules={targets}"]
+    config = loading.adapter(load.load(words, dpo.TASK))
+
+    assert config.target_modules == as_peft_has_it

@@ -213,7 +213,7 @@ def _fetch(
             raise UsageError(f"{at}: this model is not on this machine", hint=f"hf download {name}") from cause
         raise LaunchError(
             f"{at}: no such folder is here, it is not in the cache, and the Hub cannot be reached",
-            hint="check the path, or connect once; HF_HUB_OFFLINE=1 forbids every download",
+            hint="connect once, or name a local folder; HF_HUB_OFFLINE=1 forbids every download",
         ) from cause
     except (RepositoryNotFoundError, HFValidationError) as cause:
         hint = "check the spelling; a private model needs: hf auth login"

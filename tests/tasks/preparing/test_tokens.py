@@ -323,7 +323,7 @@ def test_rows_the_template_refuses_are_named(model: Path, tmp_path: Path) -> Non
 
     (problem,) = caught.value.problems
     assert problem.message == "I refuse"
-    assert problem.where.endswith("rows.jsonl, row 2")
+    assert problem.where.endswith("train.jsonl, row 2")
 
 
 def test_of_many_rows_that_the_template_refuses_ten_are_named_in_their_order(model: Path, tmp_path: Path) -> None:
