@@ -246,7 +246,7 @@ def _already_done(run: Any, task: Task) -> dict[str, Any]:
 def _next(path: Path, recipe: Recipe) -> list[str]:
     told = [f"{path}/README.md tells what it was made of"]
     if recipe.get("use_peft") and recipe.get("use_dora"):
-        # transformers reads the adapter too, and drops DoRA's magnitudes without a word (5.23).
+        # transformers 5.23 opens the adapter too, but not DoRA's magnitudes: its load report calls them unexpected.
         return [*told, f"peft loads it from {path}; for transformers: align model merge {path} MERGED"]
     return [*told, f"transformers loads it from {path}"]
 
