@@ -75,14 +75,16 @@ def train(
         raise UsageError("no recipe is named", hint=f"align train {name} RECIPE; align recipe ls lists those shipped")
     recipe = _load(rest, chosen)
     if dry_run:
-        plan_only(recipe, chosen, as_json=as_json, adapt=adapt, defaults=defaults)
+        plan_only(recipe, chosen, as_json=as_json, adapt=adapt, restart=restart, defaults=defaults)
         return
     with stdout.reserved() as result:
         summary = execute(recipe, chosen, adapt=adapt, restart=restart)
         finish(summary, result, as_json=as_json)
 
 
-def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, defaults: bool = False) -> None:
+def plan_only(
+    recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, restart: bool = False, defaults: bool = False
+) -> None:
     """Print what a run would do; nothing is written and nothing heavy imported."""
     from align_cli.cli import dry_run
     from align_cli.launch import adapt as adaptation
@@ -102,7 +104,7 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
     plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
     notes = [*adaptation.as_notes(recipe, found), *elsewhere]
     notes += [Note("mixture", line) for line in dict.fromkeys(line for fact in facts for line in fact.notes)]
-    notes += known.of_output(recipe)
+    notes += known.of_output(recipe, restart=restart)
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
     if not as_json:
         from align_cli.cli import render
@@ -171,7 +173,7 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
         "facts": dict(outcome.facts),
         "digest": prepared.digest,
         "seconds": round(time.monotonic() - started, 1),
-        "next": _next(run.path),
+        "next": _next(run.path, recipe),
     }
 
 
@@ -241,8 +243,12 @@ def _already_done(run: Any, task: Task) -> dict[str, Any]:
     }
 
 
-def _next(path: Path) -> list[str]:
-    return [f"{path}/README.md tells what it was made of", f"transformers loads it from {path}"]
+def _next(path: Path, recipe: Recipe) -> list[str]:
+    told = [f"{path}/README.md tells what it was made of"]
+    if recipe.get("use_peft") and recipe.get("use_dora"):
+        # transformers 5.23 opens the adapter too, but not DoRA's magnitudes: its load report calls them unexpected.
+        return [*told, f"peft loads it from {path}; for transformers: align model merge {path} MERGED"]
+    return [*told, f"transformers loads it from {path}"]
 
 
 def _say(line: str) -> None:

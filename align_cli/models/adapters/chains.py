@@ -140,23 +140,17 @@ def chain(
     return whole
 
 
-def problem(folder: Path) -> Problem | None:
+def problem(folder: Path, name: str = "") -> Problem | None:
     """What is wrong with the model or adapter in `folder` as far as files here can tell; no network, no work."""
     from align_cli.models.adapters import fits
 
     try:
-        found = chain(folder, find=lambda name, revision: nearby(name))
+        found = chain(folder, name=name, find=places.nearby)
         problems = fits.problems(found) if found else []
     except UsageError as error:
         where, _, message = error.message.partition(": ")
         return Problem(message or error.message, where if message else "", error.hint)
     return problems[0] if problems else None
-
-
-def nearby(name: str) -> Path | None:
-    """Only what lies here as a folder."""
-    place = places.here(name)
-    return place if place is not None and place.is_dir() else None
 
 
 def demand_usable(adapter: Adapter) -> None:

@@ -12,12 +12,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from align_cli import fingerprints
 from align_cli.errors import LaunchError, Problem, UsageError
 from align_cli.files import build_once, cache_root, digest_of
+from align_cli.models.finding import headers
 from align_cli.packages import SCHEME, root_of
 
 #: Raise when the converted folder changes for the same GGUF file.
@@ -80,6 +82,21 @@ def find_tokenizer(name: str, *, revision: str | None = None, say: Callable[[str
 def here(name: str) -> Path | None:
     """The file or folder that `name` means on this machine, if there is one; no work, no network."""
     return _local(name)
+
+
+def nearby(name: str, revision: str | None = None) -> Path | None:
+    """The folder that `name` means, where one lies here already: as such, in the Hub's cache, or made from a GGUF file.
+
+    No work and no network. What the Hub's cache holds in part is left to `find`, which fetches the rest.
+    """
+    place = _local(name)
+    if place is None:
+        return _in_hub_cache(name, revision) if check(name) is None else None
+    if place.is_dir():
+        return place
+    known = fingerprints.known(place) if place.suffix == ".gguf" else None
+    folder = _folder_of(known.sha256) if known else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def commit_of(folder: Path) -> str | None:
@@ -195,7 +212,7 @@ def _fetch(
         if only_here:
             raise UsageError(f"{at}: this model is not on this machine", hint=f"hf download {name}") from cause
         raise LaunchError(
-            f"{at}: not in the cache, and the Hub cannot be reached",
+            f"{at}: no such folder is here, it is not in the cache, and the Hub cannot be reached",
             hint="connect once, or name a local folder; HF_HUB_OFFLINE=1 forbids every download",
         ) from cause
     except (RepositoryNotFoundError, HFValidationError) as cause:
@@ -210,8 +227,7 @@ def _fetch(
 
 def _converted(gguf: Path, say: Callable[[str], None]) -> Path:
     """The folder made from a GGUF file; made now if the cache has none for these bytes."""
-    root = cache_root() / "models"
-    folder = root / digest_of({"gguf": fingerprints.of_file(gguf).sha256, "conversion": _CONVERSION})[:32]
+    folder = _folder_of(fingerprints.of_file(gguf).sha256)
 
     def make(work: Path) -> None:
         say(f"model {gguf.name}: converting once to {folder} (about half a minute)")
@@ -219,6 +235,32 @@ def _converted(gguf: Path, say: Callable[[str], None]) -> Path:
 
     build_once(folder, make)
     return folder
+
+
+def _folder_of(sha256: str) -> Path:
+    """Where the GGUF file with that digest is, or would be, converted to."""
+    return cache_root() / "models" / digest_of({"gguf": sha256, "conversion": _CONVERSION})[:32]
+
+
+def _in_hub_cache(name: str, revision: str | None) -> Path | None:
+    """A whole model or adapter in the Hub's cache on this machine, laid out as huggingface_hub does it (1.x)."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}"
+    commit = revision or "main"
+    with suppress(OSError, ValueError):
+        commit = (cache / "refs" / commit).read_text(encoding="ascii").strip()
+    folder = cache / "snapshots" / commit
+    return folder if _is_whole(folder) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the config lies there with all weights, of a model or of an adapter."""
+    if (folder / "adapter_config.json").is_file():
+        return any((folder / name).is_file() for name in ("adapter_model.safetensors", "adapter_model.bin"))
+    try:
+        return (folder / "config.json").is_file() and bool(headers.weights(folder))
+    except UsageError:
+        return False
 
 
 def convert(what: str, source: Path, folder: Path) -> None:

@@ -142,9 +142,7 @@ def open_chain(
 def demand_speaker(chain: Chain, chat_template: str | None) -> None:
     """Raise for a model that cannot be spoken to, before it is loaded: a classifier, or one without a template."""
     last = (chain.adapters or (chain.base,))[-1]
-    architecture = next(iter(fits.config_of(chain.base.folder).get("architectures") or ()), "")
-    scores = last.adapter is not None and last.adapter.config.get("task_type") == "SEQ_CLS"
-    if scores or (not chain.adapters and str(architecture).endswith("ForSequenceClassification")):
+    if fits.is_scorer(chain):
         raise UsageError(f"{last.name}: this is a classifier (a reward model): it scores answers and gives none")
     own = tokenizer_files.template_text(tokenizer_files.folder_of(chain))
     if templates.resolve(chat_template=chat_template, chat_template_path=None, of_tokenizer=own) is None:
