@@ -145,6 +145,17 @@ def test_verified_files_are_right(two, align):
     assert "as it was" in done.out
 
 
+def test_a_run_without_a_manifest_cannot_be_verified(two, align):
+    folders.prepared(two / "c")
+
+    done = align("runs", "show", "c", "--verify", "--json")
+
+    assert done.code == 3
+    assert done.document["verified"] is None
+    assert done.error["problems"][0]["where"] == "c"
+    assert "nothing to verify against" in done.error["problems"][0]["message"]
+
+
 def test_a_changed_file_is_found_and_fails_the_command(two, align):
     (two / "runs" / "a" / "model.safetensors").write_bytes(b"x" * 700)
 

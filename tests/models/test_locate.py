@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from align_cli.errors import LaunchError, UsageError
-from align_cli.models.locate import check, locate, locate_tokenizer
+from align_cli.models.locate import chain, check, locate, locate_tokenizer
 from tests.models.tiny import tiny_model
 
 
@@ -93,6 +93,16 @@ def test_a_hub_model_that_is_not_cached_cannot_be_had_offline(tmp_path: Path, mo
         locate("some-owner/some-model")
 
     assert "local folder" in caught.value.hint
+
+
+def test_what_only_looks_converts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(100))
+
+    with pytest.raises(UsageError, match=r"m\.gguf: this GGUF file is not converted yet"):
+        chain(str(tmp_path / "m.gguf"), only_here=True)
+
+    assert not (tmp_path / "cache" / "models").exists()
 
 
 @pytest.mark.slow

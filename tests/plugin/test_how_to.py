@@ -1,7 +1,8 @@
-"""The page on adding a task is true: its commands run and print what it shows, its code is that of real files."""
+"""The page on adding a task is true: its commands run and print what it shows, its code does what it is said to do."""
 
 from __future__ import annotations
 
+import ast
 import os
 import re
 import shlex
@@ -44,23 +45,33 @@ def test_what_the_page_shows_is_what_happens(
 ):
     site = tmp_path_factory.mktemp("site")
     package = place / "align-simpo"
-    said, compared = "", 0
+    said, compared, is_changed = "", 0, False
     for language, text in blocks():
         if language == "bash":
+            if is_changed:  # what -e does by itself
+                install(package, site)
+                is_changed = False
             ran = [_run(line, run, site, tiny, place) for line in text.splitlines()]
             said = "".join(done.err + done.out for done in ran)
             continue
         if language == "text" and said and _ERROR not in text:
             _assert_shown(text, said)
             compared += 1
-        elif language in ("python", "toml"):
-            if not _is_of(package, text):  # from here on the page has made the package its own
-                _replace(package, site)
-            assert _is_of(package, text), text
+        elif language == "python":
+            _edit(package, text)
+            is_changed = True
+            compared += 1
+        elif language == "yaml":
+            recipe = package / "simpo.yaml"
+            recipe.write_text(re.sub(r"# What only this task has\nsimpo_scale: .*\n", text, recipe.read_text()))
+            assert text in recipe.read_text()
+            compared += 1
+        elif language == "toml":
+            assert text in (package / "pyproject.toml").read_text()
             compared += 1
         said = ""
 
-    assert compared >= 12
+    assert compared >= 15
 
 
 def test_an_error_looks_as_the_page_shows(run: Align, place: Path, tmp_path_factory: pytest.TempPathFactory):
@@ -78,7 +89,7 @@ def test_an_error_looks_as_the_page_shows(run: Align, place: Path, tmp_path_fact
 
 
 def _run(line: str, run: Align, site: Path, tiny: Path, place: Path) -> Done:
-    """A command of the page; `pip install -e` installs into `site`, and training takes the smallest of models."""
+    """A command of the page, run literally; `pip install -e` installs into `site`, and training takes the smallest of models."""
     words = shlex.split(line)
     if words[:3] == ["pip", "install", "-e"]:
         install(place / words[3].partition("[")[0], site)
@@ -96,18 +107,39 @@ def _run(line: str, run: Align, site: Path, tiny: Path, place: Path) -> Done:
     return ran
 
 
-def _replace(package: Path, site: Path) -> None:
-    """Make the written package the one in this folder, as the page's reader does by hand."""
-    for folder in (package, site):
-        shutil.rmtree(folder)
-    shutil.copytree(SIMPO, package)
-    install(package, site)
+def _edit(package: Path, text: str) -> None:
+    """Do to the package what the page's reader does: each definition in place of the one of its name, new ones last.
+
+    `TASK` stays at the end, as it names the others; of imports, one of the same module is replaced.
+    """
+    for part in ast.parse(text).body:
+        name = _name(part)
+        file = next(package.glob("tests/test_*.py")) if name.startswith("test_") else package / "align_simpo" / "task.py"
+        lines = file.read_text().splitlines()
+        nodes = {_name(node): node for node in ast.parse("\n".join(lines)).body}
+        new = text.splitlines()[_first(part) : part.end_lineno]
+        if old := nodes.get(name):
+            lines[_first(old) : old.end_lineno] = new
+        elif isinstance(part, ast.ImportFrom):
+            lines[_first(nodes["dataclasses"]) : _first(nodes["dataclasses"])] = new
+        else:
+            at = _first(nodes["TASK"])
+            lines[at:at] = [*new, "", ""]
+        file.write_text("\n".join(lines) + "\n")
 
 
-def _is_of(package: Path, text: str) -> bool:
-    files = [path for path in package.rglob("*") if path.suffix in (".py", ".toml")]
-    assert files
-    return any(text.strip("\n") in path.read_text() for path in files)
+def _name(node: ast.stmt) -> str:
+    """What a statement at the top of a module gives a name to, or imports from."""
+    if isinstance(node, ast.ImportFrom):
+        return node.module or ""
+    if isinstance(node, ast.Assign):
+        return ast.unparse(node.targets[0])
+    return getattr(node, "name", "")
+
+
+def _first(node: ast.stmt) -> int:
+    """The index of its first line, decorators included."""
+    return min(one.lineno for one in (node, *getattr(node, "decorator_list", ()))) - 1
 
 
 def _assert_shown(shown: str, said: str) -> None:
