@@ -237,7 +237,7 @@ def _demand_right(views: Sequence[dict[str, Any]]) -> None:
     open_ones = [Problem("not finished: there is nothing to verify against", view["name"]) for view in views
                  if view["verified"] is None]  # fmt: skip
     wrong = [
-        Problem(" ".join(filter(None, (one["verdict"], one["detail"]))), f"{view['name']}/{one['name']}")
+        Problem(": ".join(filter(None, (one["verdict"], one["detail"]))), f"{view['name']}/{one['name']}")
         for view in views
         for one in view["verified"] or ()
         if one["verdict"] not in ("as it was", "new")

@@ -100,9 +100,10 @@ def get(name: str) -> Task:
 
 
 def suggestion(name: str, known: Any) -> str:
-    """Near names, or where the list is; never 160 names in one line."""
-    hint = registry.suggest(name, known)
-    return hint if hint.startswith("did you mean") else "align task show TASK lists them all"
+    """What it is called here, near names, or where the list is; never 160 names in one line."""
+    from align_cli.recipe import renames
+
+    return renames.suggestion(name, known) or "align task show TASK lists them all"
 
 
 def _described(entry: registry.Entry) -> dict[str, Any]:

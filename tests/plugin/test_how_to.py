@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import re
 import shlex
@@ -80,6 +81,8 @@ def test_an_error_looks_as_the_page_shows(run: Align, place: Path, tmp_path_fact
     task = package / "align_simpo" / "task.py"
     task.write_text(task.read_text().replace("    if gamma < 0:\n", "    if 1 / 0:\n"))
     install(package, site)
+    info = next(site.glob("align_simpo-*.dist-info"))  # what pip notes of a package that it installs with -e
+    (info / "direct_url.json").write_text(json.dumps({"url": package.as_uri(), "dir_info": {"editable": True}}))
     shown = next(text for _, text in blocks() if _ERROR in text)
 
     done = run(site, "train", "simpo", "simpo.yaml", "--dry-run", "beta=2")
