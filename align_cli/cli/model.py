@@ -35,7 +35,10 @@ def info(
     revision: _Revision = None,
     as_json: _Json = False,
 ) -> None:
-    """Print what a model or adapter is, from its headers and JSON files alone."""
+    """Print what a model or adapter is.
+
+    From headers and JSON files alone: nothing is fetched and nothing converted.
+    """
     from align_cli.cli.model_names import chain
     from align_cli.models import describe
     from align_cli.models.adapters import lora
@@ -66,11 +69,16 @@ def merge(
     base: _Base = None,
     revision: _Revision = None,
     base_revision: Annotated[str | None, typer.Option("--base-revision", help="The same for its base.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what the folder holds.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier merge; move whatever else is there aside.")
+    ] = False,
     trust_remote_code: _Trust = False,
     as_json: _Json = False,
 ) -> None:
-    """Merge an adapter into its base, shard by shard; done when the logits of both agree."""
+    """Merge an adapter into its base.
+
+    Shard by shard; done when the logits of both agree.
+    """
     from align_cli.cli import render
     from align_cli.cli.model_names import chain
     from align_cli.models.adapters import merging
@@ -116,9 +124,11 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Write a model for llama.cpp, with its own converter, and read it back to compare."""
-    from align_cli.cli import render
-    from align_cli.cli import model_names
+    """Write a model for llama.cpp.
+
+    With its own converter; the file is read back and compared with the model.
+    """
+    from align_cli.cli import model_names, render
     from align_cli.models import gguf_export
     from align_cli.models.adapters import merging
 

@@ -46,7 +46,10 @@ def register(app: typer.Typer) -> None:
         as_is: Annotated[bool, typer.Option("--as-is", help="Push files that were changed after training.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     ) -> None:
-        """Push a finished run's model and card to the Hub; what is there already is not sent again."""
+        """Push a finished run to the Hub.
+
+        Its model and card; what is there already is not sent again.
+        """
         if public and private:
             raise UsageError("--public and --private contradict each other", hint="keep one of them")
         view = _push(run, repo, revision, public=public if public or private else None, as_is=as_is)

@@ -186,11 +186,13 @@ def _draw(
         "logarithmic": logarithmic,
         "pictures": curves.as_document(pictures),
         "file": str(plot) if plot else None,
+        "replaced": False,
         "problems": [str(problem) for record in records for problem in record.problems],
     }
     from align_cli.cli import render
 
     if plot is not None:
+        view["replaced"] = plot.exists()
         render.picture(pictures, plot, is_logarithmic=logarithmic, smoothing=smoothing)
     if as_json:
         documents.write(view, sys.stdout)

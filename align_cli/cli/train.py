@@ -242,7 +242,13 @@ def _already_done(run: Any, task: Task) -> dict[str, Any]:
 
 
 def _next(path: Path) -> list[str]:
-    return [f"{path}/README.md tells what it was made of", f"transformers loads it from {path}"]
+    from align_cli.models.speaking.opening import can_converse
+
+    return [
+        *([f"align chat {path}"] if can_converse(path) else []),
+        f"align runs show {path} --curves tells how it went, {path}/README.md what it was made of",
+        f"transformers loads it from {path}",
+    ]
 
 
 def _say(line: str) -> None:

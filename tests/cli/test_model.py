@@ -134,7 +134,9 @@ def test_a_run_without_a_model_tells_its_state_and_a_checkpoint_that_can_be_used
         assert ("checkpoint-2 can be used" in done.err) is (run == "cut")
 
 
-@pytest.mark.parametrize("command", [("chat", "hi"), ("model", "info"), ("model", "merge"), ("model", "export", "--gguf")])
+@pytest.mark.parametrize(
+    "command", [("chat", "hi"), ("model", "info"), ("model", "merge"), ("model", "export", "--gguf")]
+)
 @pytest.mark.parametrize(
     ("word", "hint"),
     [

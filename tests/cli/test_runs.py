@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -231,7 +232,8 @@ def test_a_picture_is_really_an_svg_with_its_names_as_text(two, align):
     done = align("runs", "show", "b", "--plot", "x.svg", "--json")
 
     assert done.code == 0, done.err
-    assert done.document["file"] == "x.svg"
+    assert (done.document["file"], done.document["replaced"]) == ("x.svg", False)
+    assert "x.svg, in place of the picture" in align("runs", "show", "b", "--plot", "x.svg").out
     tree = ElementTree.parse(two / "x.svg")
     words = {"".join(node.itertext()).strip() for node in tree.iter("{http://www.w3.org/2000/svg}text")}
     assert {"rewards/chosen", "eval_rewards/rejected", "rewards/margins", "step"} <= words
@@ -255,6 +257,7 @@ def test_two_runs_are_compared(two, align):
     assert (done.code, done.err) == (0, "")
     assert "A  runs/a  finished, sft" in done.out
     assert "B  runs/b  interrupted, dpo" in done.out
+    assert not re.search(r"[0-9a-f]{13}", done.out), "whole digests"
 
 
 def test_a_comparison_fits_a_narrow_terminal_and_is_json(two, align):

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from align_cli.errors import LaunchError, UsageError
+from align_cli.models.finding import places
 from align_cli.models.locate import chain, check, locate, locate_tokenizer
 from tests.models.tiny import tiny_model
 
@@ -103,6 +105,16 @@ def test_what_only_looks_converts_nothing(tmp_path: Path, monkeypatch: pytest.Mo
         chain(str(tmp_path / "m.gguf"), only_here=True)
 
     assert not (tmp_path / "cache" / "models").exists()
+
+
+def test_a_converted_folder_says_which_file_it_was_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(places, "convert", lambda what, source, folder: tiny_model(folder))  # half a minute
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(100))
+
+    folder = locate(str(tmp_path / "m.gguf"))
+
+    assert json.loads((folder / "align" / "made_of.json").read_text()) == {"gguf": str(tmp_path / "m.gguf")}
 
 
 @pytest.mark.slow

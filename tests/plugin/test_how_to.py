@@ -117,7 +117,9 @@ def _edit(package: Path, text: str) -> None:
     """
     for part in ast.parse(text).body:
         name = _name(part)
-        file = next(package.glob("tests/test_*.py")) if name.startswith("test_") else package / "align_simpo" / "task.py"
+        file = (
+            next(package.glob("tests/test_*.py")) if name.startswith("test_") else package / "align_simpo" / "task.py"
+        )
         lines = file.read_text().splitlines()
         nodes = {_name(node): node for node in ast.parse("\n".join(lines)).body}
         new = text.splitlines()[_first(part) : part.end_lineno]

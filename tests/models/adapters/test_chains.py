@@ -133,7 +133,9 @@ def test_an_adapter_inside_another_is_named_as_the_part(tmp_path: Path) -> None:
     kto = adapter_files(tmp_path / "kto", base, mark=3)
     inner = {"base": {}, "adapters": [{"digest": chain(str(lora)).adapters[0].digest}]}
     for one, mark in ((dpo, 2), (kto, 3)):
-        shapes = {name: tensor.shape for name, tensor in headers.read(one / "adapter_model.safetensors").tensors.items()}
+        shapes = {
+            name: tensor.shape for name, tensor in headers.read(one / "adapter_model.safetensors").tensors.items()
+        }
         metadata = {METADATA: json.dumps(inner)}
         write_tensors(one / "adapter_model.safetensors", shapes, mark=mark, metadata=metadata)
 
