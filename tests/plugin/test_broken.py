@@ -61,8 +61,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (task("odd", "run=None"), "run is a NoneType, not a function"),
     ],
     ids=[
-        "import", "syntax", "line", "exit", "attribute", "type", "incomplete", "name", "class", "package", "text", "without",
-        "rows", "shape-of-rows", "shape", "run",
+        "import", "syntax", "line", "exit", "attribute", "type", "incomplete", "name", "class", "package", "text",
+        "without", "rows", "shape-of-rows", "shape", "run",
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_registered_value_is_said(text: str, said: str, run: Align, site: Path, place: Path):

@@ -92,7 +92,7 @@ def test_an_error_looks_as_the_page_shows(run: Align, place: Path, tmp_path_fact
 
 
 def _run(line: str, run: Align, site: Path, tiny: Path, place: Path) -> Done:
-    """A command of the page, run literally; `pip install -e` installs into `site`, and training takes the smallest of models."""
+    """A command of the page; `pip install -e` installs into `site`, and training takes the smallest of models."""
     words = shlex.split(line)
     if words[:3] == ["pip", "install", "-e"]:
         install(place / words[3].partition("[")[0], site)
@@ -117,9 +117,7 @@ def _edit(package: Path, text: str) -> None:
     """
     for part in ast.parse(text).body:
         name = _name(part)
-        file = (
-            next(package.glob("tests/test_*.py")) if name.startswith("test_") else package / "align_simpo" / "task.py"
-        )
+        file = package / ("tests/test_simpo.py" if name.startswith("test_") else "align_simpo/task.py")
         lines = file.read_text().splitlines()
         nodes = {_name(node): node for node in ast.parse("\n".join(lines)).body}
         new = text.splitlines()[_first(part) : part.end_lineno]
