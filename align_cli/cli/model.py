@@ -82,6 +82,7 @@ def merge(
     from align_cli.cli import render
     from align_cli.cli.model_names import chain
     from align_cli.models.adapters import merging
+    from align_cli.runs import directory
 
     with stdout.reserved() as result:
         found = chain(
@@ -94,6 +95,8 @@ def merge(
             verb="model merge",
         )
         out = Path(to) if to else default_target(adapter)
+        if directory.is_at_work(out):
+            raise UsageError(f"{out}: a run is at work there", hint="choose another folder, or wait for it")
         with render.steps(sys.stderr) as moments:
             record = merging.merge(
                 found,

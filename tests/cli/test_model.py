@@ -221,6 +221,22 @@ def test_what_is_wrong_is_said_in_one_message(
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
 
 
+def test_a_merge_never_takes_the_place_of_a_run_that_is_going_on(align: Align, base: Path, tmp_path: Path):
+    from align_cli.runs import directory
+    from tests.runs import folders
+
+    adapter_files(tmp_path / "sft", base)
+    run = folders.prepared(tmp_path / "going")
+    directory.lock(run)
+
+    done = align("model", "merge", "sft", "going", "--force")
+    directory.release(run)
+
+    assert done.code == 2
+    assert "a run is at work there" in done.err
+    assert (run / "align" / "plan.json").is_file()
+
+
 @pytest.mark.slow
 def test_merge_prints_one_document_or_a_page(align: Align, llama: Make, adapt: Make, tmp_path: Path):  # noqa: F811
     adapt("sft", llama(shard="8KB"))
