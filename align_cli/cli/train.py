@@ -244,7 +244,10 @@ def _already_done(run: Any, task: Task) -> dict[str, Any]:
 
 
 def _next(path: Path, recipe: Recipe) -> list[str]:
-    told = [f"{path}/README.md tells what it was made of"]
+    from align_cli.models.speaking.opening import can_converse
+
+    told = [f"align chat {path}"] if can_converse(path) else []
+    told.append(f"align runs show {path} --curves tells how it went, {path}/README.md what it was made of")
     if recipe.get("use_peft") and recipe.get("use_dora"):
         # transformers 5.23 opens the adapter too, but not DoRA's magnitudes: its load report calls them unexpected.
         return [*told, f"peft loads it from {path}; for transformers: align model merge {path} MERGED"]

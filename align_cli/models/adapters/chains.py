@@ -120,8 +120,8 @@ def chain(
         demand_usable(adapter)
         links.insert(0, _link(name, revision, folder, adapter))
         wanted, at = _base_of(adapter, base, base_revision)
+        found = find(wanted, at) if base else _found(wanted, at, adapter, find)
         base = base_revision = None
-        found = _found(wanted, at, adapter, find)
         if found is None:
             return None
         if any(found.resolve() == link.folder.resolve() for link in links):
@@ -298,14 +298,27 @@ def _digests(said: Mapping[str, Any]) -> list[str]:
 
 
 def _demand_once(whole: Chain) -> None:
-    seen = dict.fromkeys(whole.base.contains, whole.base.name)
+    seen = dict.fromkeys(whole.base.contains, whole.base)
     for link in whole.adapters:
         if not seen and len(whole.adapters) == 1 and not link.contains:
             return  # nothing to compare with: spare reading the weights
         for digest in (link.digest, *link.contains):
             if digest in seen:
-                raise UsageError(
-                    f"{link.name}: this adapter is already part of {seen[digest]}, and would act twice",
-                    hint=f"use {seen[digest]} without it",
-                )
-        seen.update(dict.fromkeys((link.digest, *link.contains), link.name))
+                raise _twice(digest, link, seen[digest])
+        seen.update(dict.fromkeys((link.digest, *link.contains), link))
+
+
+def _twice(digest: str, above: Link, below: Link) -> UsageError:
+    """The error for an adapter that is, or is part of, both of these links."""
+    if digest == above.digest:
+        part, whole = above.name, below.name
+    elif below.adapter is not None and digest == below.digest:
+        part, whole = below.name, above.name
+    else:
+        return UsageError(
+            f"{above.name} and {below.name} hold the same earlier adapter, which would act twice",
+            hint=f"use {above.name} on the base that it was trained on",
+        )
+    return UsageError(
+        f"{part}: this adapter is already part of {whole}, and would act twice", hint=f"use {whole} without it"
+    )

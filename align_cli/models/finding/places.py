@@ -18,16 +18,19 @@ from pathlib import Path
 
 from align_cli import fingerprints
 from align_cli.errors import LaunchError, Problem, UsageError
-from align_cli.files import build_once, cache_root, digest_of
+from align_cli.files import build_once, cache_root, digest_of, write_json
 from align_cli.models.finding import headers
 from align_cli.packages import SCHEME, root_of
 
 #: Raise when the converted folder changes for the same GGUF file.
 _CONVERSION = 1
+#: In a converted folder: which GGUF file it was made of.
+MADE_OF = "align/made_of.json"
 _LONGEST = 96  # characters in a Hub id
 _HUB_ID = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONFIGS = ("config.json", "adapter_config.json")
+_RUN = "align/plan.json"  # in the folder of every run that has begun
 #: What a model folder needs; other frameworks' weights and the repository's own extras stay on the Hub.
 _HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken")
 _TOKENIZER_FILES = (
@@ -51,7 +54,7 @@ def find(
 ) -> Path:
     """The local folder of the model or adapter `name`: found, fetched, or converted from GGUF into the cache.
 
-    `only_here`: of the Hub only what its cache on this machine holds.
+    `only_here`: nothing is fetched and nothing converted; what the caches on this machine hold is found.
 
     Raises:
         UsageError: nothing here or on the Hub has that name, or what is there is not a model.
@@ -63,7 +66,7 @@ def find(
     if place is None:
         patterns = (*_HUB_FILES, *(("*.py",) if trust_remote_code else ()))
         return _fetch(name, revision, patterns, say, only_here=only_here)
-    return _converted(place, say) if place.suffix == ".gguf" else place
+    return _converted(place, name, say, only_here=only_here) if place.suffix == ".gguf" else place
 
 
 def find_tokenizer(name: str, *, revision: str | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -159,6 +162,8 @@ def _check_place(place: Path) -> Problem | None:
             return Problem("reading a .gguf file needs the package gguf", str(place), "pip install gguf")
         return None
     if not any((place / config).is_file() for config in _CONFIGS):
+        if (place / _RUN).is_file():
+            return Problem("this run has saved no model", str(place), f"align runs show {place} tells how it went")
         return Problem(
             f"this folder is not a model: it has no config.json; it holds {_listing(place)}",
             str(place),
@@ -225,13 +230,19 @@ def _fetch(
     return folder
 
 
-def _converted(gguf: Path, say: Callable[[str], None]) -> Path:
+def _converted(gguf: Path, name: str, say: Callable[[str], None], *, only_here: bool) -> Path:
     """The folder made from a GGUF file; made now if the cache has none for these bytes."""
     folder = _folder_of(fingerprints.of_file(gguf).sha256)
+    if only_here and not folder.is_dir():
+        raise UsageError(
+            f"{name}: this GGUF file is not converted yet", hint=f"it is when it is first used, e.g. align chat {name}"
+        )
 
     def make(work: Path) -> None:
         say(f"model {gguf.name}: converting once to {folder} (about half a minute)")
         convert("gguf", gguf, work)
+        made_of = name if name.startswith(SCHEME) else os.path.abspath(gguf)
+        write_json(work / MADE_OF, {"gguf": made_of})
 
     build_once(folder, make)
     return folder

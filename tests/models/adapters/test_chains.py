@@ -12,6 +12,7 @@ from align_cli.errors import LaunchError, UsageError
 from align_cli.models.adapters import chains as adapters
 from align_cli.models.adapters import fits
 from align_cli.models.adapters.chains import RECORD
+from align_cli.models.adapters.lora import METADATA
 from align_cli.models.finding import headers
 from align_cli.models.fitting import misfits
 from align_cli.models.locate import chain, check
@@ -112,6 +113,38 @@ def test_a_run_whose_converted_base_left_the_cache_finds_it_by_its_recipe(tmp_pa
     (run / "align" / "recipe.json").write_text(json.dumps({"values": {"model_name_or_path": str(base)}}))
 
     assert chain(str(run)).base.folder == base
+
+
+def test_a_base_that_was_asked_for_is_used_or_refused_never_replaced(tmp_path: Path) -> None:
+    base = model_files(tmp_path / "base")
+    run = adapter_files(tmp_path / "run", base)
+    (run / "align").mkdir()
+    (run / "align" / "recipe.json").write_text(json.dumps({"values": {"model_name_or_path": str(base)}}))
+    (tmp_path / "pairs.jsonl").write_text("{}")
+
+    for wrong, message in (("pairs.jsonl", "this file is not a model"), ("gone", "no such folder")):
+        with pytest.raises(UsageError, match=message):
+            chain(str(run), base=str(tmp_path / wrong))
+
+
+def test_an_adapter_inside_another_is_named_as_the_part(tmp_path: Path) -> None:
+    base = model_files(tmp_path / "base")
+    lora = adapter_files(tmp_path / "lora", base, mark=1)
+    dpo = adapter_files(tmp_path / "dpo", base, mark=2)
+    kto = adapter_files(tmp_path / "kto", base, mark=3)
+    inner = {"base": {}, "adapters": [{"digest": chain(str(lora)).adapters[0].digest}]}
+    for one, mark in ((dpo, 2), (kto, 3)):
+        shapes = {
+            name: tensor.shape for name, tensor in headers.read(one / "adapter_model.safetensors").tensors.items()
+        }
+        metadata = {METADATA: json.dumps(inner)}
+        write_tensors(one / "adapter_model.safetensors", shapes, mark=mark, metadata=metadata)
+
+    with pytest.raises(UsageError, match=rf"{lora}: this adapter is already part of {dpo}") as caught:
+        chain(str(dpo), base=str(lora))
+    assert caught.value.hint == f"use {dpo} without it"
+    with pytest.raises(UsageError, match=rf"{kto} and {dpo} hold the same earlier adapter"):
+        chain(str(kto), base=str(dpo))
 
 
 def test_the_wrong_size_of_base_is_named(tmp_path: Path) -> None:
