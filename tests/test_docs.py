@@ -113,6 +113,7 @@ def test_every_yaml_block_that_speaks_of_a_recipe_is_right(page: Path, tmp_path:
             pytest.fail(f"{name(page)}, yaml block {number + 1}: {[str(problem) for problem in error.problems]}")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     f"trl {version('trl')}" not in (ROOT / "docs/reference/keys.md").read_text(encoding="utf-8"),
     reason="the reference was written for the versions in configs/constraints.txt",

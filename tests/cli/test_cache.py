@@ -13,6 +13,8 @@ from align_cli.cli.size import bytes_as_text
 from align_cli.errors import UsageError
 from tests.cli.conftest import Align
 
+pytestmark = pytest.mark.slow  # real mixtures are built
+
 
 @pytest.fixture
 def own(tmp_path: Path, align: Align, recipe: Path):

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align_cli.recipe.decode import WrongType, decode, encode, typed
@@ -173,6 +173,7 @@ RECIPES = st.builds(
 )
 
 
+@settings(max_examples=40)  # a recipe is large: drawing one costs more than the test
 @given(recipe=RECIPES)
 def test_a_recipe_survives_json(recipe: Recipe) -> None:
     text = json.dumps(encode(recipe))
