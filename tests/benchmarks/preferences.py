@@ -14,7 +14,7 @@ from tests.benchmarks import data
 from tests.benchmarks.measure import Cost, Row, align, middle, run, trl
 
 _TIMES = 1  # of minutes each; the ratios lie far from their bars
-_STEPS = 4
+_STEPS = 2
 _BATCH = 4
 _FIRST_LOSS = 1e-5
 _SETTINGS: dict[str, Any] = {

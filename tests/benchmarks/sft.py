@@ -13,7 +13,7 @@ from tests.benchmarks.measure import Cost, Row, align, middle, run, seconds_unti
 
 _LOSS_TOLERANCE = 1e-4
 _PAIRS = 3  # of runs, ours and the peer's in turn
-_RAGGED_STEPS = 4
+_RAGGED_STEPS = 2
 _RAGGED_PAIRS = 1  # of minutes each
 
 
@@ -62,7 +62,7 @@ def _ragged(scratch: Path) -> list[Row]:
     left_out: dict[str, Any] = {"max_length": None, "per_device_train_batch_size": None, "gradient_checkpointing": None}
     recipe = data.recipe(
         scratch,
-        data.chat_rows(scratch, 200, longest=6000),
+        data.chat_rows(scratch, 200, longest=3000),
         **left_out,
         max_steps=_RAGGED_STEPS,
         report_to="tensorboard",
