@@ -20,6 +20,7 @@ from align_cli.cli import complete, documents, known
 from align_cli.cli import task as task_command
 from align_cli.cli.words import WordsCommand
 from align_cli.errors import DataError, LaunchError, Problem, UsageError
+from align_cli.launch.host import Host
 from align_cli.recipe import secrets
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.tasks.task import Task
@@ -61,6 +62,13 @@ def train(
         bool, typer.Option("--restart", help="Start anew; the old run folder is moved aside, not deleted.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    keep_global_batch: Annotated[
+        bool,
+        typer.Option("--keep-global-batch", help="Keep the rows of a step when the number of processes differs."),
+    ] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Do all but the work, and say how to start it with another launcher.")
+    ] = False,
     show_help: Annotated[bool, typer.Option("--help", "-h", help="Show this, or all keys of TASK.")] = False,
 ) -> None:
     """Train a model from a recipe, or plan it with --dry-run."""
@@ -73,23 +81,37 @@ def train(
     chosen = _task(name, rest)
     if not rest:
         raise UsageError("no recipe is named", hint=f"align train {name} RECIPE; align recipe ls lists those shipped")
-    recipe = _load(rest, chosen)
+    from align_cli.cli import launching
+    from align_cli.launch import host as hosts
+
+    rest = launching.in_full(rest)
+    host = hosts.inspect()
+    recipe, said = launching.settled(_load(rest, chosen), chosen, rest, host, keep=keep_global_batch)
     if dry_run:
-        plan_only(recipe, chosen, as_json=as_json, adapt=adapt, defaults=defaults)
+        plan_only(recipe, chosen, host, said, as_json=as_json, adapt=adapt, defaults=defaults)
         return
     with stdout.reserved() as result:
-        summary = execute(recipe, chosen, adapt=adapt, restart=restart)
+        summary = execute(recipe, chosen, host, said, adapt=adapt, restart=restart, prepare_only=prepare)
         finish(summary, result, as_json=as_json)
 
 
-def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, defaults: bool = False) -> None:
+def plan_only(
+    recipe: Recipe,
+    task: Task,
+    host: Host | None = None,
+    said: Sequence[Note] = (),
+    *,
+    as_json: bool,
+    adapt: bool,
+    defaults: bool = False,
+) -> None:
     """Print what a run would do; nothing is written and nothing heavy imported."""
-    from align_cli.cli import dry_run
+    from align_cli.cli import dry_run, launching
     from align_cli.launch import adapt as adaptation
     from align_cli.launch import host as hosts
     from align_cli.launch import plan as plans
 
-    host = hosts.inspect()
+    host = host or hosts.inspect()
     found = adaptation.mismatches(recipe, host)
     if adapt:
         recipe, found = adaptation.adapted(recipe, found), []
@@ -100,9 +122,9 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
         problems = DataError("the mixture cannot be had", problems=[Problem(str(rows["why"]))])
     num_train = None if recipe.get("packing") else rows["train"]
     plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
-    notes = [*adaptation.as_notes(recipe, found), *elsewhere]
+    notes = [*adaptation.as_notes(recipe, found), *elsewhere, *said, *launching.notes(recipe, host)]
     notes += [Note("mixture", line) for line in dict.fromkeys(line for fact in facts for line in fact.notes)]
-    notes += known.of_output(recipe)
+    notes += known.of_output(recipe, plan.global_batch_size)
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
     if not as_json:
         from align_cli.cli import render
@@ -114,15 +136,24 @@ def plan_only(recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, default
         documents.write(view, sys.stdout)
 
 
-def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = False) -> dict[str, Any]:
+def execute(
+    recipe: Recipe,
+    task: Task,
+    host: Host | None = None,
+    said: Sequence[Note] = (),
+    *,
+    adapt: bool = False,
+    restart: bool = False,
+    prepare_only: bool = False,
+) -> dict[str, Any]:
     """Prepare the data, make the run folder, train; the value is the summary for `finish`."""
-    from align_cli.cli import render
+    from align_cli.cli import launching, machines, render
     from align_cli.launch import adapt as adaptation
     from align_cli.launch import host as hosts
     from align_cli.launch import plan as plans
 
     started = time.monotonic()
-    host = hosts.inspect()
+    host = host or hosts.inspect()
     found = adaptation.mismatches(recipe, host)
     if adapt:
         recipe = adaptation.adapted(recipe, found)
@@ -132,6 +163,7 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
             problems=adaptation.as_problems(recipe, found),
             hint="--adapt uses the values named here",
         )
+    launching.demand(recipe, host)
     if obstacle := known.before(recipe, task).obstacle:
         raise obstacle
 
@@ -142,36 +174,49 @@ def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = 
     from align_cli.tasks.preparing.tokens import prepare_for
 
     worker.silence()
-    run = directory.open_run(recipe, restart=restart)
+    batch = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR")).global_batch_size
+    run = directory.open_run(recipe, restart=restart, global_batch=batch)
     if run.state == "finished":
         return _already_done(run, task)
     _say(f"{run.path}: {'resuming from ' + Path(run.checkpoint).name if run.checkpoint else 'a new run'}")
-    for note in (*recipe.notes, *run.notes):
+    for note in (*recipe.notes, *said, *run.notes):
         _say(f"note: {note}")
     model = locate_for(recipe, say=_say)
     prepared = prepare_for(task, recipe, model, say=_say)
     tokens = (prepared.report.get("tokens") or {}).get("train")
     plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens)
     render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)
-    directory.seal(run, recipe, plan.as_dict(), prepared, model)
+    link = machines.meet(plan, recipe, prepared, model, say=_say)
+    machines.seal(link, run, recipe, plan, prepared, model)
+    if prepare_only:
+        return _prepared(run.path, task, plan.command)
     # The sealed recipe holds no secrets: the worker finds them in its environment.
     os.environ.update({name: value for name, value in recipe.env.items() if secrets.is_secret(name)})
-
-    from align_cli.worker import run as work
-
     with render.display() as display:
-        outcome = work(run.path, on_progress=display.progress, say=display.say)
+        metrics, facts = launching.work(run.path, plan, recipe, display, link=link, own=(prepared.folder, model))
     return {
         "title": "Finished",
         "state": "finished",
         "task": task.name,
         "run": str(run.path),
         "resumed": run.state == "resume",
-        "metrics": dict(outcome.metrics),
-        "facts": dict(outcome.facts),
+        "metrics": dict(metrics),
+        "facts": dict(facts),
         "digest": prepared.digest,
         "seconds": round(time.monotonic() - started, 1),
         "next": _next(run.path),
+    }
+
+
+def _prepared(run: Path, task: Task, command: str) -> dict[str, Any]:
+    return {
+        "title": "Prepared: nothing was trained yet",
+        "state": "prepared",
+        "task": task.name,
+        "run": str(run),
+        "command": command,
+        "metrics": {},
+        "next": [command, "or the same align train command without --prepare"],
     }
 
 

@@ -137,6 +137,8 @@ class Launch:
     """What lies in main memory instead of the GPU's: `optimizer`, or `all` (weights, too)."""
     num_processes: int | Literal["auto"] = "auto"
     """Processes on all machines together; `auto`: one a GPU, or one where there is none."""
+    global_batch_size: int | None = None
+    """Rows per optimiser step, however many processes there are: `gradient_accumulation_steps` follows from it."""
     num_machines: int = 1
     """Machines; each runs the same command with its own `machine_rank`."""
     machine_rank: int | None = None

@@ -12,6 +12,7 @@ from typing import Any
 from align_cli.errors import Interrupted, TrainingError
 from align_cli.runs import checkpoints
 from align_cli.tasks.task import Context
+from align_cli.tasks.training import company
 from align_cli.tasks.training.interrupt import StopRequest
 from align_cli.tasks.training.sanity import LossWatch
 
@@ -65,6 +66,7 @@ def extended(base: type) -> type:
             super().log(logs, start_time)
 
         def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
+            self.stop.asked = company.anyone(self.stop.asked)  # a signal reaches processes at different moments
             if self.stop.asked:
                 self.control.should_save = True
             super()._maybe_log_save_evaluate(*args, **kwargs)
@@ -83,16 +85,19 @@ def extended(base: type) -> type:
             folder = Path(args.output_dir, f"checkpoint-{self.state.global_step}")
             limit, args.save_total_limit = args.save_total_limit, None
             model_only, args.save_only_model = args.save_only_model, args.save_only_model and not self.stop.asked
-            if folder.exists():  # of another attempt: its files must not mix with these
+            if args.should_save and folder.exists():  # of another attempt: its files must not mix with these
                 shutil.rmtree(folder)
+            company.wait()
             try:
                 super()._save_checkpoint(model, trial)
-                if not args.save_only_model:
-                    checkpoints.seal(folder, self.progress_state())
+                state = self.progress_state()  # also waits until every process has written its part
+                if args.should_save and not args.save_only_model:
+                    checkpoints.seal(folder, state)
             except Interrupted:
                 raise
             except Exception as cause:
-                shutil.rmtree(folder, ignore_errors=True)
+                if args.should_save:
+                    shutil.rmtree(folder, ignore_errors=True)
                 raise saving_failed(cause, folder) from cause
             finally:
                 args.save_total_limit, args.save_only_model = limit, model_only
@@ -107,8 +112,9 @@ def extended(base: type) -> type:
 
         def progress_state(self) -> dict[str, Any]:
             """What upstream keeps in memory only, so that the windows it averages over go on where they were."""
+            losses = company.gathered(self._tr_loss.item())
             return {
-                "loss_in_window": self._tr_loss.item(),
+                "loss_in_window": sum(losses) / len(losses),
                 "loss_logged": self._total_loss_scalar,
                 "last_logged_step": self._globalstep_last_logged,
                 "metrics_in_window": {name: list(values) for name, values in self._metrics["train"].items()},

@@ -1,0 +1,182 @@
+"""How many processes run the work and what each of them holds: what was asked for, or what `auto` makes of it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from align_cli.errors import LaunchError, Problem
+from align_cli.launch.host import Host
+from align_cli.recipe.schema import Recipe
+
+#: Strategies that share the model out, in the order in which `auto` tries them: from fastest to smallest.
+_SHARED_OUT = (("zero2", "none"), ("fsdp", "none"), ("zero3", "none"), ("fsdp", "all"), ("zero3", "all"))
+#: Where a batch system says which of its machines this is.
+_MACHINE = ("SLURM_NODEID", "SKYPILOT_NODE_RANK", "GROUP_RANK")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What will run, and why."""
+
+    strategy: str
+    offload: str
+    processes: int
+    machines: int
+    machine_rank: int
+    data_parallel: int
+    """Processes that read different rows: all but those that share a matrix or a sequence."""
+    reasons: tuple[str, ...]
+
+    @property
+    def needs_workers(self) -> bool:
+        """Whether processes of their own do the work."""
+        return self.processes > 1 or self.strategy != "single"
+
+
+def choose(
+    recipe: Recipe,
+    host: Host,
+    *,
+    fits: Callable[[str, str, int], bool | None] = lambda strategy, offload, processes: None,
+    environment: Mapping[str, str] | None = None,
+) -> Choice:
+    """The choice for `recipe` on machines like `host`.
+
+    `fits(strategy, offload, processes)` tells whether that runs in the memory of each device; None when not known.
+    """
+    given = os.environ if environment is None else environment
+    launch = recipe.launch
+    cpu = bool(recipe.get("use_cpu")) or not host.gpus
+    machines = launch.num_machines
+    rank = launch.machine_rank if launch.machine_rank is not None else _machine_rank(given) if machines > 1 else 0
+    processes, why = _processes(recipe, host, cpu=cpu)
+    asked = launch.strategy if launch.strategy != "auto" else _by_keys(recipe)
+    if asked == "auto":
+        strategy, offload, reason = _auto(recipe, host, processes, fits)
+        reasons = [f"{why}: {reason}" if reason else why]
+    else:
+        strategy, offload = asked, launch.offload
+        reasons = [f"{why}, {_meaning(strategy, offload)}" if processes > 1 else why]
+    return Choice(
+        strategy=strategy,
+        offload=offload,
+        processes=processes,
+        machines=machines,
+        machine_rank=rank,
+        data_parallel=max(processes // (launch.tensor_parallel * launch.context_parallel), 1),
+        reasons=tuple(reasons),
+    )
+
+
+def problems(recipe: Recipe, host: Host, chosen: Choice) -> list[Problem]:
+    """What is asked for and cannot be here: more processes than devices, packages that are missing."""
+    found = []
+    local = chosen.processes // chosen.machines
+    cpu = bool(recipe.get("use_cpu")) or not host.gpus
+    place = str(recipe.origins.get("launch.num_processes") or "")
+    if not cpu and local > len(host.gpus):
+        plural = "s" if len(host.gpus) != 1 else ""
+        hint = f"launch.num_processes={len(host.gpus) * chosen.machines}, or use_cpu=true"
+        found.append(Problem(f"{local} processes, and this machine has {len(host.gpus)} GPU{plural}", place, hint))
+    if chosen.strategy.startswith("zero") and "deepspeed" not in host.packages:
+        place = str(recipe.origins.get("launch.strategy") or "")
+        hint = "pip install 'align-cli[deepspeed]', or launch.strategy=fsdp, which needs no further package"
+        found.append(Problem(f"{chosen.strategy} needs the package deepspeed", place, hint))
+    if cpu and chosen.offload != "none":
+        place = str(recipe.origins.get("launch.offload") or "")
+        found.append(Problem("offload moves what a GPU cannot hold, and nothing is on a GPU here", place, "remove it"))
+    parallel = recipe.launch.tensor_parallel * recipe.launch.context_parallel
+    if cpu and parallel > 1:
+        place = str(recipe.origins.get("launch.tensor_parallel") or recipe.origins.get("launch.context_parallel") or "")
+        found.append(Problem("tensor and context parallelism need GPUs", place, "remove them"))
+    return found
+
+
+def demand(recipe: Recipe, host: Host, chosen: Choice) -> None:
+    """Raise LaunchError with every one of `problems`."""
+    if found := problems(recipe, host, chosen):
+        raise LaunchError("this machine cannot launch what the recipe asks for", problems=found)
+
+
+def _machine_rank(given: Mapping[str, str]) -> int:
+    return next((int(given[name]) for name in _MACHINE if given.get(name, "").isdigit()), 0)
+
+
+def _processes(recipe: Recipe, host: Host, *, cpu: bool) -> tuple[int, str]:
+    """(processes on all machines, why so many)."""
+    launch = recipe.launch
+    if launch.strategy == "single":
+        return 1, "one process, as launch.strategy says"
+    where = f" on {launch.num_machines} machines" if launch.num_machines > 1 else ""
+    if launch.num_processes != "auto":
+        count = int(launch.num_processes)
+        plural = "es" if count > 1 else ""
+        return count, f"{count} process{plural}{where}, as launch.num_processes says"
+    if cpu:
+        why = "use_cpu is set" if recipe.get("use_cpu") else _no_gpus(host)
+        return launch.num_machines, f"one process{' a machine' if where else ''}: {why}"
+    if "CUDA_VISIBLE_DEVICES" in recipe.env and "," not in recipe.env["CUDA_VISIBLE_DEVICES"]:
+        return launch.num_machines, "one process"
+    count = len(host.gpus) * launch.num_machines
+    if count == 1:
+        return 1, f"one process: there is one GPU ({host.gpus[0].name})"
+    return count, f"{count} processes{where}, one a GPU"
+
+
+def _no_gpus(host: Host) -> str:
+    return "there is one GPU (Apple)" if host.mps else f"there is no GPU; {host.cpus} cores share the work"
+
+
+def _by_keys(recipe: Recipe) -> str:
+    """What the trainer's own keys ask for: a recipe may name its DeepSpeed file or FSDP itself."""
+    if recipe.get("deepspeed"):
+        return f"zero{_stage(recipe.get('deepspeed'))}"
+    return "fsdp" if recipe.get("fsdp") else "auto"
+
+
+def _stage(config: Any) -> int:
+    """ZeRO's stage in a DeepSpeed configuration (a mapping, or a JSON file)."""
+    import json
+    from pathlib import Path
+
+    if isinstance(config, str):
+        try:
+            config = json.loads(Path(config).expanduser().read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return 2  # its own check says what is wrong with the file
+    zero = config.get("zero_optimization") if isinstance(config, Mapping) else None
+    stage = zero.get("stage") if isinstance(zero, Mapping) else None
+    return stage if stage in (1, 2, 3) else 2
+
+
+def _auto(
+    recipe: Recipe, host: Host, processes: int, fits: Callable[[str, str, int], bool | None]
+) -> tuple[str, str, str]:
+    """(strategy, offload, why)."""
+    if processes == 1:
+        return "single", "none", ""
+    whole = fits("ddp", "none", processes)
+    if whole is not False:
+        known = "a whole copy fits each" if whole else "each holds a whole copy"
+        return "ddp", "none", known
+    for strategy, offload in _SHARED_OUT:
+        if strategy.startswith("zero") and "deepspeed" not in host.packages:
+            continue
+        if fits(strategy, offload, processes):
+            return strategy, offload, f"a whole copy does not fit a device; {_meaning(strategy, offload)}"
+    return "fsdp", "all", "nothing fits a device by the estimate; fsdp with offload comes nearest"
+
+
+def _meaning(strategy: str, offload: str) -> str:
+    words = {
+        "single": "all of the model in one",
+        "ddp": "each with a whole copy of the model (ddp)",
+        "fsdp": "which share out weights, gradients and optimiser (fsdp)",
+        "zero1": "which share out the optimiser (zero1)",
+        "zero2": "which share out optimiser and gradients (zero2)",
+        "zero3": "which share out weights, gradients and optimiser (zero3)",
+    }[strategy]
+    return words + ("" if offload == "none" else f", with {offload} offload")
