@@ -76,7 +76,6 @@ def _trainer() -> Any:
 
     from align_cli.tasks.training.answers import with_answers
     from align_cli.tasks.training.lean.laid import pairs
-    from align_cli.tasks.training.sanity import look_at_first_pair
 
     class PreferenceTrainer(with_answers(DPOTrainer, groups=pairs)):  # type: ignore[misc]
         """TRL's loss on pairs, with the paired KTO loss that it no longer has."""
@@ -84,7 +83,6 @@ def _trainer() -> Any:
         loss_types: list[str]
         loss_weights: list[float]
         reference_columns = ("ref_chosen_logps", "ref_rejected_logps")
-        looked = False
 
         def reference_inputs(self) -> dict[str, Any]:
             return {} if self.args.ld_alpha is None else {"ld_alpha": self.args.ld_alpha}
@@ -96,19 +94,11 @@ def _trainer() -> Any:
             both: np.ndarray = 2 * prompt + chosen + rejected
             return both
 
-        def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
-            found = self._with_paired_kto(model, inputs, return_outputs)
-            if self.model.training and not self.looked:
-                self.looked = True
-                loss = found[0] if return_outputs else found
-                look_at_first_pair(self, float(loss.detach()), inputs)
-            return found
-
         def in_place_of(self, model: Any) -> Any:
             self.remembering = _Remembering(super().in_place_of(model))
             return self.remembering
 
-        def _with_paired_kto(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
+        def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
             if _PAIRED_KTO not in self.loss_types:
                 return super()._compute_loss(model, inputs, return_outputs)
             before = self.loss_types, self.loss_weights

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.end_to_end.conftest import TrainTask, curve, losses_of
@@ -149,3 +150,33 @@ def test_the_real_models_first_step_is_trls(train_task: TrainTask, smollm2: Path
     theirs = trl(DPOTrainer, DPOConfig, smollm2, PAIRS, tmp_path / "trl", **values)
     assert losses_of(run)[0] == pytest.approx(theirs[0]["loss"], abs=1e-5)
     assert losses_of(run)[1] == pytest.approx(theirs[1]["loss"], abs=1e-4)
+
+
+@pytest.mark.parametrize(("task", "rows"), [("dpo", PAIRS), ("kto", JUDGED)])
+def test_other_rows_do_not_get_the_stored_reference_of_earlier_ones(
+    task: str, rows: list[dict[str, Any]], train_task: TrainTask, tiny: Path
+):
+    chosen = {**SETTINGS, "model_name_or_path": str(tiny), "max_steps": 1}
+    train_task(task, rows[::2], output_dir="first", **chosen)
+    said: list[str] = []
+
+    run = train_task(task, rows[1::2], output_dir="second", say=said.append, **chosen)
+
+    first = json.loads((run / "align" / "manifest.json").read_text())["facts"]["first_step"]
+    assert first["rewards"] == pytest.approx([0] * len(first["rewards"]), abs=1e-4)
+    assert not [line for line in said if "stored from before" in line]
+
+
+@pytest.mark.parametrize(("task", "rows"), [("dpo", PAIRS), ("kto", JUDGED)])
+def test_a_reference_that_is_not_the_policy_is_warned_about_before_the_first_step(
+    task: str, rows: list[dict[str, Any]], train_task: TrainTask, tiny: Path, workplace: Path
+):
+    chosen = {**SETTINGS, "model_name_or_path": str(tiny), "max_steps": 1}
+    train_task(task, rows, output_dir="first", **chosen)
+    for values in (workplace / "cache" / "reference").glob("*/values.f32"):
+        (np.fromfile(values, np.float32) - 40).tofile(values)
+    said: list[str] = []
+
+    train_task(task, rows, output_dir="second", say=said.append, **chosen)
+
+    assert [line for line in said if line.startswith("warning: policy and reference differ")]

@@ -21,6 +21,7 @@ from align_cli.tasks.training import company, reference, strategies
 from align_cli.tasks.training.lean import attention
 from align_cli.tasks.training.lean.laid import Groups, LaidEndToEnd
 from align_cli.tasks.training.rows import beside
+from align_cli.tasks.training.sanity import look_at_first_rewards
 from align_cli.tasks.training.trainer import extended, whole_model
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
         #: Columns of the reference's values, in the order of what `compute_ref_log_probs` gives.
         reference_columns: tuple[str, ...] = ()
         laid = False
+        looked = False  # at the first step's rewards
 
         def __init__(self, *args: Any, **kwargs: Any) -> None:
             with _without_hash(base):
@@ -81,13 +83,23 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
             """What the loss calls instead of `model`."""
             return LaidEndToEnd(model, groups) if self.laid else model
 
+        def compute_loss(self, model: Any, inputs: Any, return_outputs: bool = False, **kwargs: Any) -> Any:
+            found = super().compute_loss(model, inputs, return_outputs, **kwargs)
+            if self.model.training and self.reference_columns and not self.looked:
+                self.looked = True
+                loss = found[0] if return_outputs else found
+                look_at_first_rewards(self, float(loss.detach()), inputs)
+            return found
+
         def _compute_loss(self, model: Any, inputs: Any, return_outputs: bool) -> Any:
             return super()._compute_loss(self.in_place_of(model), inputs, return_outputs)
 
         def begin(self, *, resumed: bool) -> None:
             self.resumed = resumed
             if self.args.precompute_ref_log_probs and self.reference_columns:
+                promise, self.stop.promise = self.stop.promise, "stopping after this batch: what is computed is stored"
                 self._complete_reference()
+                self.stop.promise = promise
 
         def reference_inputs(self) -> dict[str, Any]:
             """What beside rows, model and precision the reference's values depend on."""
@@ -118,7 +130,7 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
                 for split in ("train", "eval"):
                     rows = getattr(self, f"{split}_dataset")
                     if rows is not None:
-                        made_of = {"rows": data.name, "split": split, "model": digest, **self._arithmetic()}
+                        made_of = {"data": data.name, "split": split, "model": digest, **self._arithmetic()}
                         store = reference.open_store(made_of, self.reference_columns, len(rows))
                         with_reference = self._completed(rows, store, split, model)
                         setattr(self, f"{split}_dataset", with_reference)

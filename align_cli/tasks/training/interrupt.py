@@ -14,6 +14,8 @@ class StopRequest:
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.asked = False
+        self.promise = "stopping after this step: a checkpoint is saved first"
+        """What will be done about a request, for whoever asks."""
         self._say = say
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
@@ -21,7 +23,7 @@ class StopRequest:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._say("stopping after this step: a checkpoint is saved first (once more stops at once)")
+        self._say(f"{self.promise} (once more stops at once)")
 
 
 @contextmanager

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 #: Raise when equal inputs give other values.
-_CODE = 1
+_CODE = 2
 #: Files of a model that decide what it computes.
 _WEIGHTS = ("*.safetensors", "*.bin", "config.json")
 _SHARE_SAID = 0.1  # of a pass, between two sentences about it
@@ -65,7 +65,7 @@ def open_store(made_of: Mapping[str, Any], columns: Sequence[str], rows: int) ->
     """The store for what `made_of` (JSON-able) describes, made of nothing but NaN if it is new."""
     import numpy as np
 
-    made_of = {**made_of, "columns": list(columns), "rows": rows, "code": _CODE}
+    made_of = {"of": dict(made_of), "columns": list(columns), "rows": rows, "code": _CODE}
     folder = cache_root() / "reference" / digest_of(made_of)[:32]
     if not folder.is_dir():
         with new_folder(folder) as work:
@@ -100,9 +100,11 @@ def complete(
     import numpy as np
 
     missing = np.unique(np.concatenate(company.gathered(store.missing(wanted))))  # machines may know different rows
-    if not len(missing):
-        return True
     known = len(wanted) - len(missing)
+    if not len(missing):
+        if known:
+            say(f"reference: the log-probabilities of all {known:,} rows are stored from before")
+        return True
     before = f", {known:,} are stored from before" if known else ""
     say(f"reference: log-probabilities of {len(missing):,} rows{before}")
     batches = list(_batches(missing, lengths, at_once))

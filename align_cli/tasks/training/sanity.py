@@ -92,8 +92,8 @@ _DRIFT = {"no": 1e-4, "bfloat16": 2e-2, "float16": 2e-2}
 _LN2_SLACK = 1e-3
 
 
-def look_at_first_pair(trainer: Any, loss: float, inputs: Any) -> None:
-    """Before the first step policy and reference are one model: rewards are 0, and the sigmoid loss is ln 2.
+def look_at_first_rewards(trainer: Any, loss: float, inputs: Any) -> None:
+    """Before the first step policy and reference are one model: rewards are 0, and DPO's sigmoid loss is ln 2.
 
     Rafailov et al. 2023, eq. 7 with equal policies. A run where that fails trains against another model than it says;
     it goes on, but it says so. What was seen goes into the manifest.
@@ -102,7 +102,9 @@ def look_at_first_pair(trainer: Any, loss: float, inputs: Any) -> None:
     if trainer.resumed or trainer.state.global_step or separate:
         return
     logged = trainer._metrics["train"]
-    rewards = [logged[f"rewards/{side}"][-1] for side in ("chosen", "rejected")]
+    rewards = [logged[f"rewards/{side}"][-1] for side in ("chosen", "rejected") if logged.get(f"rewards/{side}")]
+    if not rewards:
+        return
     tokens = max(float(inputs["completion_mask"].sum()) / len(inputs["completion_mask"]), 1.0)
     drift = max(map(abs, rewards)) / trainer.beta / tokens
     trainer.told["first_step"] = {"loss": loss, "rewards": rewards, "drift_per_token": drift}
@@ -110,13 +112,15 @@ def look_at_first_pair(trainer: Any, loss: float, inputs: Any) -> None:
     if "16" in str(trainer.model.dtype):
         mixed = "bfloat16"
     slack = _DRIFT[mixed]
-    plain = trainer.loss_types == ["sigmoid"] and trainer.loss_weights == [1.0] and not trainer.use_weighting
+    plain = getattr(trainer, "loss_types", None) == ["sigmoid"] and trainer.loss_weights == [1.0]
+    plain = plain and not trainer.use_weighting
     expected = abs(loss - math.log(2)) <= _LN2_SLACK + slack * tokens * trainer.beta
     if drift <= slack and (expected or not plain):
         return
+    wrong = f"loss {loss:.4f} instead of ln 2 = 0.6931, " if plain else ""
+    shown = " and ".join(f"{reward:.4f}" for reward in rewards)
     trainer.context.say(
-        f"warning: policy and reference differ before the first step (loss {loss:.4f} instead of ln 2 = 0.6931, "
-        f"rewards {rewards[0]:.4f} and {rewards[1]:.4f} instead of 0). Usual causes: dropout is on "
-        "(disable_dropout: false), an adapter does not begin at zero, the reference was computed in another precision, "
-        "or the model's weights have changed since"
+        f"warning: policy and reference differ before the first step ({wrong}rewards {shown} instead of 0). "
+        "Usual causes: dropout is on (disable_dropout: false), an adapter does not begin at zero, the reference was "
+        "computed in another precision, or its stored values are not of this model (ALIGN_CACHE=FOLDER computes anew)"
     )
