@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -23,7 +24,8 @@ class StopRequest:
         if self.asked:
             raise KeyboardInterrupt
         self.asked = True
-        self._say(f"{self.promise} (once more stops at once)")
+        with contextlib.suppress(RuntimeError):  # the very line we would write to was being written to
+            self._say(f"{self.promise} (once more stops at once)")
 
 
 @contextmanager

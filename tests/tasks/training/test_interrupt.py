@@ -28,3 +28,13 @@ def test_the_usual_handlers_come_back():
         pass
 
     assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_request_in_the_middle_of_a_written_line_is_remembered():
+    def say(line: str) -> None:
+        raise RuntimeError("reentrant call inside <_io.BufferedWriter>")  # what Python's streams say then
+
+    with listening(say) as stop:
+        signal.raise_signal(signal.SIGTERM)
+
+    assert stop.asked
