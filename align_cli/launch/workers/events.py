@@ -15,15 +15,20 @@ VARIABLE = "ALIGN_EVENTS"
 
 
 class Teller:
-    """The worker's end. Nobody listening any more is no reason to fail."""
+    """The worker's end. Nobody listening any more is no reason to fail.
+
+    It writes without a buffer: a signal handler may speak in the middle of another line's way.
+    """
 
     def __init__(self, descriptor: int) -> None:
-        self._file = os.fdopen(descriptor, "w", encoding="utf-8", buffering=1)
+        self._descriptor = descriptor
 
     def tell(self, kind: str, value: Any) -> None:
         """Send one event."""
-        with contextlib.suppress(OSError, ValueError):
-            self._file.write(json.dumps({"kind": kind, "value": value}, default=str) + "\n")
+        text = json.dumps({"kind": kind, "value": value}, default=str).encode() + b"\n"
+        with contextlib.suppress(OSError):
+            while text:
+                text = text[os.write(self._descriptor, text) :]
 
 
 def teller() -> Teller | None:
