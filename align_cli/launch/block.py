@@ -100,7 +100,8 @@ def _preset(recipe: Recipe, problems: list[Problem]) -> Iterator[_Layer]:
     try:
         preset = presets.read(name)
     except AlignError as error:
-        problems.append(Problem(f"launch.preset: {error.message}", str(recipe.origins.get("launch.preset", "")), error.hint))
+        where = str(recipe.origins.get("launch.preset", ""))
+        problems.append(Problem(f"launch.preset: {error.message}", where, error.hint))
         return
     places = {f"launch.{word}": preset.place(word) for word in preset.body}
     yield _layer("preset", preset.body, places, problems)

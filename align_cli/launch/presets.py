@@ -60,9 +60,7 @@ def read(name: str) -> Preset:
     document = provenance.parse(path.read_text(encoding="utf-8"), path.stem)
     comment = next((line for line in document.text.splitlines() if line.startswith("#")), "")
     lines = {str(key[0]): place.line for key, place in document.places.items() if len(key) == 1}
-    return Preset(
-        name=path.stem, summary=comment.lstrip("# ").strip(), path=path, body=document.tree, lines=lines
-    )
+    return Preset(name=path.stem, summary=comment.lstrip("# ").strip(), path=path, body=document.tree, lines=lines)
 
 
 def _folder() -> Path:

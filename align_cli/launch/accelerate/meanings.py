@@ -195,7 +195,8 @@ MEANINGS: Mapping[str, Callable[[Said, Found], None]] = {
 
 def _stage(said: Said, key: Key) -> None:
     section = said.section("deepspeed_config")
-    stage, at = section.get("zero_stage"), ("deepspeed_config", "zero_stage")
+    stage = section.get("zero_stage")
+    at: Key = ("deepspeed_config", "zero_stage")
     if (file := section.get("deepspeed_config_file")) not in (None, "none"):
         at = ("deepspeed_config", "deepspeed_config_file")
         config = _own_config(said, str(file), at)
@@ -206,7 +207,7 @@ def _stage(said: Said, key: Key) -> None:
         if devices[0] != "none" or devices[1] != "none":
             said.set_launch("offload", "all" if devices[0] != "none" else "optimizer", at)
     if stage is None:
-        stage, at = 2, tuple(map(str, key))  # accelerate's own default
+        stage, at = 2, key  # accelerate's own default
     if stage not in (0, 1, 2, 3) or isinstance(stage, bool):
         said.problem(at, f"deepspeed_config.zero_stage: expected 0 to 3, not {quoted(stage)}")
         return

@@ -47,9 +47,7 @@ def read(path: Path, shown: str = "") -> Foreign:
     if problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
         raise RecipeError(f"{shown} has {count}", problems=problems)
-    return Foreign(
-        launch=said.launch, trainer=said.trainer, env=said.env, notes=tuple(said.notes), places=said.places
-    )
+    return Foreign(launch=said.launch, trainer=said.trainer, env=said.env, notes=tuple(said.notes), places=said.places)
 
 
 def _document(path: Path, shown: str) -> Document:

@@ -57,6 +57,11 @@ def preset_for(file: str) -> str:
     return str(_document()["handbook"].get(Path(file).stem, ""))
 
 
+def handbook_names() -> list[str]:
+    """The Handbook's files, by name and without `.yaml`."""
+    return list(_document()["handbook"])
+
+
 def suggestion(section: str, key: str) -> str:
     """What an unknown key was probably meant to be, or where it belongs."""
     for other, name in rules():
