@@ -199,7 +199,7 @@ class ReferenceFields:
 class Origin:
     """Where a value came from. `place` is `file:line`, the words of the command line, or the profile's name."""
 
-    kind: Literal["file", "extends", "command line", "profile", "adapted", "default"]
+    kind: Literal["file", "extends", "command line", "profile", "accelerate", "preset", "adapted", "default"]
     place: str = ""
 
     def __str__(self) -> str:

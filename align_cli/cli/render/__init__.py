@@ -6,6 +6,7 @@ Import it inside the command that prints a table; help and errors do without.
 from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.curves import curves, drawn
+from align_cli.cli.render.launching import environment, presets
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
 from align_cli.cli.render.mixture import mixture
@@ -34,6 +35,7 @@ __all__ = [
     "doctor",
     "drawn",
     "dry_run",
+    "environment",
     "explanation",
     "exported",
     "finished",
@@ -43,6 +45,7 @@ __all__ = [
     "model",
     "picture",
     "preparation",
+    "presets",
     "published",
     "recipes",
     "row",
