@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from align_cli.errors import LaunchError
-from align_cli.launch import batch, ranks, strategy
+from align_cli.launch import batch, block, ranks, strategy
 from align_cli.launch.host import Host
 from align_cli.launch.plan import Plan
 from align_cli.launch.workers.machines import Machines
+from align_cli.recipe import checks_launch
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.tasks.task import Progress, Task
 
@@ -35,15 +36,17 @@ def _in_full(word: str) -> str:
 
 
 def settled(recipe: Recipe, task: Task, words: Sequence[str], host: Host, *, keep: bool) -> tuple[Recipe, list[Note]]:
-    """The recipe with the global batch that was asked for, and what to know of it otherwise.
+    """The recipe with its launch block in full and the global batch that was asked for, and what to know of it.
 
     `keep`: the batch of the unfinished run in `output_dir`, else that of the recipe's own `launch.num_processes`.
 
     Raises:
+        RecipeError: the launch block names what does not exist or does not fit.
         LaunchError: no whole numbers give it.
     """
     from align_cli.runs import directory
 
+    recipe = block.settled(recipe)
     chosen = strategy.choose(recipe, host)
     now = batch.size(recipe, chosen.data_parallel)
     if recipe.launch.global_batch_size is not None:
@@ -68,12 +71,10 @@ def _as_written(task: Task, words: Sequence[str], host: Host) -> int | None:
     """The global batch of the recipe's file alone, where it says for how many processes it is written."""
     from align_cli.recipe import load
 
-    kept = [word for word in words if not word.startswith("--launch.")]
-    kept = [word for word in kept if not word.startswith("launch.")]
-    if kept == list(words):
+    if _without_launch(words) == list(words):
         return None
-    recipe = load.load(_without_launch(words), task)
-    if recipe.launch.num_processes == "auto" and recipe.launch.accelerate_config is None:
+    recipe = block.settled(load.load(_without_launch(words), task))
+    if recipe.launch.num_processes == "auto":
         return None
     return batch.size(recipe, strategy.choose(recipe, host).data_parallel)
 
@@ -116,6 +117,8 @@ def demand(recipe: Recipe, host: Host) -> None:
             hint="run align train once: it starts its workers by itself; or align train … --prepare, and then "
             "python -m align_cli.worker RUN_DIR inside that launcher",
         )
+    if unreachable := checks_launch.unreachable(recipe):
+        raise LaunchError("the machines of this run cannot find each other", problems=[unreachable])
     strategy.demand(recipe, host, strategy.choose(recipe, host))
 
 
