@@ -12,7 +12,7 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from align_cli.errors import Interrupted, TrainingError
+from align_cli.errors import TrainingError
 from align_cli.models import load
 from align_cli.models.locate import locate
 from align_cli.recipe.schema import Recipe
@@ -177,7 +177,7 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
             )
             if not whole:
                 hint = "the same command goes on from there"
-                raise Interrupted("stopped while the reference was computed; what was computed is stored", hint=hint)
+                raise self.stop.error("stopped while the reference was computed; its values are stored", hint=hint)
             values = store.read()
             if not np.isfinite(values[wanted]).all():
                 raise TrainingError(

@@ -71,7 +71,7 @@ def extended(base: type) -> type:
                 self.control.should_save = True
             super()._maybe_log_save_evaluate(*args, **kwargs)
             if self.stop.asked and self.saved_at == self.state.global_step:
-                raise Interrupted(
+                raise self.stop.error(
                     f"stopped after step {self.state.global_step} of {self.state.max_steps}; "
                     f"checkpoint-{self.state.global_step} is saved",
                     hint="the same command goes on from there",
