@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from align_cli.errors import LaunchError
+from align_cli.errors import LaunchError, UsageError
 from align_cli.launch import batch, block, ranks, strategy
 from align_cli.launch.host import Host
 from align_cli.launch.plan import Plan
 from align_cli.launch.workers.machines import Machines
 from align_cli.recipe import checks_launch
 from align_cli.recipe.schema import Note, Recipe
+from align_cli.runs.directory import Run
 from align_cli.tasks.task import Progress, Task
 
 #: `--num-processes 2` means `launch.num_processes=2`: words of the launch block that are nobody else's.
@@ -22,6 +23,10 @@ _SHORT = (
     "main_process_port", "rendezvous", "rendezvous_timeout", "max_restarts", "tensor_parallel", "context_parallel",
     "accelerate_config", "preset",
 )  # fmt: skip
+
+
+#: Strategies whose checkpoints are alike.
+_KIND = {"single": "whole", "ddp": "whole"}
 
 
 def in_full(words: Sequence[str]) -> list[str]:
@@ -120,6 +125,33 @@ def demand(recipe: Recipe, host: Host) -> None:
     if unreachable := checks_launch.unreachable(recipe):
         raise LaunchError("the machines of this run cannot find each other", problems=[unreachable])
     strategy.demand(recipe, host, strategy.choose(recipe, host))
+
+
+def demand_same_kind(run: Run, plan: Plan) -> None:
+    """A checkpoint holds the optimiser as its strategy deals it out; raise before the work where that does not fit.
+
+    Raises:
+        UsageError: the run began under another strategy, or with another number of processes where that matters.
+    """
+    from align_cli.runs import directory
+
+    before = directory.plan_of(run.path)
+    if run.state != "resume" or run.checkpoint is None or not before.get("strategy"):
+        return
+    then, now = str(before["strategy"]), plan.strategy
+    if _KIND.get(then, then) != _KIND.get(now, now):
+        raise UsageError(
+            f"{run.checkpoint.name} was saved under {then}, and cannot go on under {now}",
+            hint=f"launch.strategy={then} goes on from it, with any number of processes"
+            if then != "zero3"
+            else f"launch.strategy=zero3 launch.num_processes={before['num_processes']} goes on from it",
+        )
+    if now == "zero3" and before["num_processes"] != plan.num_processes:
+        raise UsageError(
+            f"{run.checkpoint.name} is dealt out to {before['num_processes']} processes, and there are "
+            f"{plan.num_processes} now: a checkpoint of zero3 cannot be dealt out anew",
+            hint=f"launch.num_processes={before['num_processes']} goes on from it",
+        )
 
 
 def _inside(around: str) -> str:

@@ -174,8 +174,9 @@ def execute(
     from align_cli.tasks.preparing.tokens import prepare_for
 
     worker.silence()
-    batch = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR")).global_batch_size
-    run = directory.open_run(recipe, restart=restart, global_batch=batch)
+    intended = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"))
+    run = directory.open_run(recipe, restart=restart, global_batch=intended.global_batch_size)
+    launching.demand_same_kind(run, intended)
     if run.state == "finished":
         return _already_done(run, task)
     _say(f"{run.path}: {'resuming from ' + Path(run.checkpoint).name if run.checkpoint else 'a new run'}")

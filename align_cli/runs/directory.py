@@ -175,11 +175,16 @@ def _fresh(path: Path, recipe: Recipe) -> Run:
 
 def global_batch_of(recipe: Recipe) -> int | None:
     """Rows of one optimiser step of the run that the recipe's `output_dir` holds; None where there is none."""
-    path = Path(recipe.get("output_dir") or _UPSTREAM_DEFAULT).expanduser()
+    found = plan_of(Path(recipe.get("output_dir") or _UPSTREAM_DEFAULT).expanduser()).get("global_batch_size")
+    return int(found) if found is not None else None
+
+
+def plan_of(path: Path) -> dict[str, Any]:
+    """The plan of the attempt that a run directory was sealed for last; empty where there is none."""
     try:
-        return int(read_json(path / OURS / PLAN)["plan"]["global_batch_size"])
+        return dict(read_json(path / OURS / PLAN)["plan"])
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return {}
 
 
 def _ours(path: Path, recipe: Recipe, global_batch: int | None) -> Run:

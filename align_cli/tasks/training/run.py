@@ -68,10 +68,12 @@ def train(context: Context, method: Method) -> Result:
     _quiet(recipe.values.get("log_level"))
     rows, eval_rows = prepared.opened(context)
     met = strategies.join(context.strategy, recipe, on_cpu=on_cpu(recipe))
+    start = checkpoints.to_start_from(run_dir, recipe)
+    strategy = strategies.values(context.strategy, context.offload, recipe, start, context.say)
     config = trainer_config(
         config_class,
         recipe,
-        forced={**met, **strategies.values(context.strategy, context.offload, recipe), **method.forced(recipe)},
+        forced={**met, **strategy, **method.forced(recipe)},
         output_dir=str(run_dir),
         has_eval=eval_rows is not None,
         say=context.say,
@@ -84,7 +86,6 @@ def train(context: Context, method: Method) -> Result:
     if recipe.profile.startswith("handbook"):
         use_cache = True  # its scripts saved every model ready to generate, whatever it was loaded as
 
-    start = checkpoints.to_start_from(run_dir, recipe)
     resumed = checkpoints.state_in(start) if start is not None else None
     company.wait()  # every process has seen the same checkpoints
     if company.is_first():

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from align_cli.launch import ranks
 from align_cli.recipe.schema import Recipe
+from align_cli.tasks.training import zero
 
 #: The processes have met: upstream's arguments take them as they are.
 _AS_IT_IS = {"use_configured_state": True}
@@ -19,11 +22,19 @@ def sharded(strategy: str) -> bool:
     return strategy in ("fsdp", "zero3")
 
 
-def values(strategy: str, offload: str, recipe: Recipe) -> dict[str, Any]:
-    """Values of `TrainingArguments` that the strategy needs; what the recipe itself says of it is left as it is."""
+def values(
+    strategy: str, offload: str, recipe: Recipe, checkpoint: Path | None, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Values of `TrainingArguments` that the strategy needs, to go on from `checkpoint` if there is one.
+
+    What the recipe itself says of it is left as it is.
+    """
     chosen: dict[str, Any] = {}
-    if strategy.startswith("zero") and not recipe.get("deepspeed"):
-        chosen["deepspeed"] = _zero(int(strategy[-1]), offload)
+    if strategy.startswith("zero"):
+        given = recipe.get("deepspeed") or _zero(int(strategy[-1]), offload)
+        if isinstance(given, str):
+            given = json.loads(Path(given).expanduser().read_text(encoding="utf-8"))
+        chosen["deepspeed"] = {**given, **zero.fitted(checkpoint, say)}
     if strategy == "fsdp" and not recipe.get("fsdp"):
         chosen["fsdp"] = True
         chosen["fsdp_config"] = {
@@ -41,7 +52,7 @@ def values(strategy: str, offload: str, recipe: Recipe) -> dict[str, Any]:
 
 def _zero(stage: int, offload: str) -> dict[str, Any]:
     """A DeepSpeed configuration; what `auto` means is filled in by transformers from the trainer's arguments."""
-    zero: dict[str, Any] = {
+    sharing: dict[str, Any] = {
         "stage": stage,
         "overlap_comm": True,
         "contiguous_gradients": True,
@@ -49,18 +60,18 @@ def _zero(stage: int, offload: str) -> dict[str, Any]:
         "reduce_bucket_size": "auto",
     }
     if stage == 3:
-        zero.update(
+        sharing.update(
             stage3_prefetch_bucket_size="auto",
             stage3_param_persistence_threshold="auto",
             stage3_gather_16bit_weights_on_model_save=True,  # in whatever dtype they have: the saved model is whole
         )
     if offload != "none":
-        zero["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
+        sharing["offload_optimizer"] = {"device": "cpu", "pin_memory": True}
     if offload == "all":
-        zero["offload_param"] = {"device": "cpu", "pin_memory": True}
+        sharing["offload_param"] = {"device": "cpu", "pin_memory": True}
     # The batch stays `auto`: a number would be wrong as soon as the number of processes changes.
     return {
-        "zero_optimization": zero,
+        "zero_optimization": sharing,
         "bf16": {"enabled": "auto"},
         "fp16": {"enabled": "auto"},
         "gradient_accumulation_steps": "auto",
@@ -77,7 +88,7 @@ def join(strategy: str, recipe: Recipe, *, on_cpu: bool) -> dict[str, Any]:
 
     Upstream meets them by itself on GPUs. On CPUs it does so only for plain copies of the model.
     """
-    if ranks.here().world_size == 1:
+    if strategy == "single":
         return {}
     timeout = timedelta(seconds=float(recipe.get("ddp_timeout") or 1800))
     if not strategy.startswith("zero"):
