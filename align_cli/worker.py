@@ -182,6 +182,8 @@ def _set_environment(recipe: Recipe, plan: dict[str, Any]) -> None:
             os.environ[name] = value
     os.environ.update(plan["plan"].get("env") or {})
     silence()
+    if plan["plan"].get("device") == "cpu":
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")  # DeepSpeed, where it is installed, would warn of no GPU
     # The rows are tokens by now; without this, data loader processes warn that they were forked after tokenising.
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
