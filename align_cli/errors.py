@@ -36,8 +36,19 @@ class Problem:
     hint: str = ""
 
     def __str__(self) -> str:
-        text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text} ({self.hint})" if self.hint else text
+        return f"{self.placed} ({self.hint})" if self.hint else self.placed
+
+    @property
+    def placed(self) -> str:
+        """The message behind its place; the key and value of an override, which are its place, are said once."""
+        if not self.where:
+            return self.message
+        option = self.where.startswith("--")  # --key value, --key=value
+        key, equals, value = self.where.removeprefix("--").replace(" ", "=" if option else " ", 1).partition("=")
+        message = self.message
+        for said in (key, value) if equals else (self.where,):
+            message = message.removeprefix(f"{said}: ")
+        return f"{self.where}: {message}"
 
 
 class AlignError(Exception):

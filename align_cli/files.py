@@ -57,6 +57,38 @@ def read_json(path: Path) -> Any:
     return json.loads(path.read_text(encoding="utf-8"))
 
 
+def obstacle(path: Path) -> str:
+    """Why no file or folder `path` can be made, in words; empty if one can. Folders above it may be missing.
+
+    Tried for real: permissions alone do not tell of read-only disks.
+    """
+    place = path.parent
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        return f"{place} is no folder"
+    try:
+        with tempfile.TemporaryFile(dir=place):
+            return ""
+    except OSError as cause:
+        return cause.strerror or str(cause)
+
+
+def move_aside(path: Path) -> Path:
+    """Give a folder the first of the names NAME.old-1, NAME.old-2, … that is free; that name."""
+    target = aside(path)
+    path.rename(target)
+    return target
+
+
+def aside(path: Path) -> Path:
+    """The name that `move_aside` would give it now."""
+    number = 1
+    while os.path.lexists(target := path.with_name(f"{path.name}.old-{number}")):
+        number += 1
+    return target
+
+
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a temporary folder beside `path` that becomes `path` when the block ends well, and vanishes otherwise.

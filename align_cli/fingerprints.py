@@ -60,6 +60,20 @@ def of_file(path: Path) -> Fingerprint:
     return found
 
 
+def known(path: Path) -> Fingerprint | None:
+    """The same as far as it is remembered: a large file is not read for it.
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as file:
+        stamp = _stamp(file)
+        if stamp["st_size"] <= SMALL:
+            return _read(file)
+    digest = _recall(_place(path), stamp)
+    return Fingerprint(stamp["st_size"], digest) if digest else None
+
+
 def folder() -> Path:
     """Where digests are remembered. Not created."""
     return files.cache_root() / "fingerprints"

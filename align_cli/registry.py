@@ -7,6 +7,7 @@ cannot disturb a command that does not use it.
 from __future__ import annotations
 
 import difflib
+import json
 import sys
 from collections.abc import Iterable
 from contextlib import redirect_stdout
@@ -112,9 +113,22 @@ def load(entry: Entry) -> Any:
             return _load(entry)
     except (Exception, SystemExit) as cause:
         raise PluginError(
-            f'the plugin "{entry.name}" of the package {entry.distribution} is broken: {type(cause).__name__}: {cause}',
-            hint=f"update it or remove it: pip uninstall {entry.distribution}",
+            f'the plugin "{entry.name}" of the package {entry.distribution} is broken: {_words(cause)}',
+            hint=remedy(entry, f"update it or remove it: pip uninstall {entry.distribution}"),
         ) from cause
+
+
+def remedy(entry: Entry, otherwise: str) -> str:
+    """What to do about a broken plugin: who has installed it from a folder to work on it can correct it there."""
+    from importlib.metadata import PackageNotFoundError, distribution
+    from urllib.parse import unquote, urlsplit
+
+    try:
+        said = json.loads(distribution(entry.distribution).read_text("direct_url.json") or "{}")  # PEP 610
+        folder = unquote(urlsplit(said["url"]).path) if said["dir_info"]["editable"] else ""
+    except (PackageNotFoundError, OSError, ValueError, KeyError, TypeError):
+        folder = ""
+    return f"correct it in {folder}, where it is installed from" if folder else otherwise
 
 
 def suggest(name: str, known: Iterable[str]) -> str:
@@ -124,6 +138,13 @@ def suggest(name: str, known: Iterable[str]) -> str:
     if near:
         return f"did you mean {' or '.join(near)}?"
     return f"available: {', '.join(known)}" if known else ""
+
+
+def _words(cause: BaseException) -> str:
+    """The error with its type; of text that is no Python, also where."""
+    if isinstance(cause, SyntaxError) and cause.filename:
+        return f"{type(cause).__name__}: {cause.msg}, in {cause.filename}:{cause.lineno}"
+    return f"{type(cause).__name__}: {cause}"
 
 
 def _load(entry: Entry) -> Any:

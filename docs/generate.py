@@ -203,9 +203,10 @@ def _today(entry: dict[str, Any]) -> str:
     return f"`{entry['new']}`" + (f"; {changed}" if changed else "")
 
 
-#: The two words whose translation is code, not a table.
+#: The words whose translation is code, not a table.
 SPECIAL = {
     "rpo_alpha": "`loss_type: [sigmoid, sft]` with `loss_weights`",
+    "reference_free": "an error where it is true in a task with a reference model, else ignored",
     "warmup_ratio": "`warmup_steps`, where a number below 1 is a share of all steps",
 }
 

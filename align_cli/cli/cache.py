@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -78,6 +79,7 @@ def show(
         from align_cli.files import read_json
 
         view["report"] = read_json(entry.folder / "report.json")
+    view["adapters"] = _adapters_on([entry])
     if as_json:
         documents.write(view, sys.stdout)
         return
@@ -112,8 +114,9 @@ def remove(
         chosen = [one for one in _of_kind(store.entries(), kind) if before is None or one.made < before]
     else:
         chosen = _matching(digests or [])
+    adapters = _adapters_on(chosen)  # known only while the folders are there
     if everything and not dry_run and not yes and chosen:
-        _ask(len(chosen), sum(entry.bytes for entry in chosen))
+        _ask(chosen, adapters)
     gone, failed = [], []
     for entry in chosen:
         try:
@@ -122,7 +125,12 @@ def remove(
             failed.append(Problem(error.message, entry.digest[:16], error.hint))
     left = store.sweep() if everything and not dry_run and not kind and not older_than else []
     freed = sum(entry.bytes for entry in gone) + sum(one.bytes for one in left)
-    view = {"removed": [entry.as_dict() for entry in gone], "bytes": freed, "dry_run": dry_run}
+    view = {
+        "removed": [entry.as_dict() for entry in gone],
+        "bytes": freed,
+        "dry_run": dry_run,
+        "adapters": [one for one in adapters if any(one["base"] == str(entry.folder) for entry in gone)],
+    }
     if as_json:
         documents.write(view, sys.stdout)
     else:
@@ -171,13 +179,33 @@ def _of_kind(entries: Sequence[Any], kind: str | None) -> list[Any]:
     return [entry for entry in entries if wanted in (None, entry.kind)]
 
 
-def _ask(number: int, size: int) -> None:
+def _adapters_on(entries: Sequence[Any]) -> list[dict[str, str]]:
+    """Adapters of runs hereabouts that name one of these models' folders as their base."""
+    from align_cli.files import read_json
+    from align_cli.runs.reading import find
+
+    folders = {entry.folder.resolve(): str(entry.folder) for entry in entries if entry.kind == "model"}
+    found = []
+    for run in find.below().runs if folders else ():
+        try:
+            named = Path(read_json(run / "adapter_config.json")["base_model_name_or_path"]).resolve()
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if named in folders:
+            found.append({"adapter": str(run), "base": folders[named]})
+    return found
+
+
+def _ask(chosen: Sequence[Any], adapters: Sequence[Any]) -> None:
     """Let a person at a terminal say yes; anybody else has to say so on the command line."""
     from align_cli.cli.size import bytes_as_text
 
+    number, size = len(chosen), sum(entry.bytes for entry in chosen)
     what = f"{number} thing{'' if number == 1 else 's'} of {bytes_as_text(size)}"
     if not is_terminal(sys.stdin) or not is_terminal(sys.stderr):
         raise UsageError(f"this would remove {what}", hint="--yes removes them, --dry-run lists them")
+    if adapters:
+        sys.stderr.write(f"Adapters stand on it: {', '.join(one['adapter'] for one in adapters)}\n")
     sys.stderr.write(f"Remove {what}? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

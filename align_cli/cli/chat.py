@@ -10,7 +10,7 @@ import typer
 
 from align_cli import stdout
 from align_cli.cli import documents
-from align_cli.cli.chat_session import Session, chosen, lines, listening, system_turn
+from align_cli.cli.chat_session import Session, cannot_remove, chosen, lines, listening, system_turn
 from align_cli.cli.text import is_terminal
 from align_cli.errors import Interrupted, UsageError
 
@@ -59,10 +59,12 @@ def chat(
 ) -> None:
     """Talk to a model with the template, system prompt and base that it was trained with."""
     from align_cli.models.speaking.conversing import Sampling, Speaker
+    from align_cli.models.speaking.opened import demand_dtype
 
     sampling = Sampling(temperature=temperature, top_p=top_p, max_new_tokens=max_new_tokens, seed=seed)
     if problem := sampling.problem():
         raise UsageError(problem, hint="align chat --help")
+    demand_dtype(dtype)
     asked = _question(question, as_json=as_json)
     wanted = [model, *([against] if against else [])]
     with stdout.reserved() as result:
@@ -79,7 +81,8 @@ def chat(
         if asked is None:
             _converse(opened, speakers, systems, sampling, result)
         else:
-            _answer(opened, speakers, systems, asked, result, as_json=as_json)
+            is_chosen = system is not None
+            _answer(opened, speakers, systems, asked, result, is_system_chosen=is_chosen, as_json=as_json)
 
 
 def _question(question: str | None, *, as_json: bool) -> str | None:
@@ -106,7 +109,7 @@ def _question(question: str | None, *, as_json: bool) -> str | None:
 def _open(wanted: list[str], *, base: str | None, revision: str | None, **how: Any) -> list[Opened]:
     """All models; what is wrong with the second is known before the first is loaded."""
     from align_cli.cli import render
-    from align_cli.models.locate import chain
+    from align_cli.cli.model_names import chain
     from align_cli.models.speaking import opened
 
     with render.working(sys.stderr) as say:
@@ -130,6 +133,7 @@ def _answer(
     question: str,
     result: TextIO,
     *,
+    is_system_chosen: bool,
     as_json: bool,
 ) -> None:
     """One question, one answer of each model."""
@@ -138,6 +142,10 @@ def _answer(
     turn = {"role": "user", "content": question}
     replies = []
     display = render.conversation(result, sys.stderr, [one.name for one in opened], is_quiet=as_json)
+    if is_system_chosen and not as_json:
+        for one, system in zip(opened, systems, strict=True):
+            if system is None and one.default_system is not None:
+                display.say(cannot_remove(one.default_system))
     with listening() as stop, display.answering() as show:
         for number, speaker in enumerate(speakers):
             reply = speaker.answer(
@@ -170,6 +178,7 @@ def facts(opened: Opened) -> dict[str, Any]:
         "revision": opened.chain.base.revision,
         "adapters": [link.name for link in opened.chain.adapters],
         "template": "the model's own" if opened.template.source == "the tokenizer" else opened.template.source,
+        "template_system": opened.default_system,
         "inserts_empty_system": opened.served.inserts_empty_system,
         "end_tokens": [opened.tokenizer.convert_ids_to_tokens(token) for token in opened.end_tokens],
         "dtype": opened.dtype,
@@ -191,7 +200,8 @@ def _converse(
         ],
         sampling,
     )
-    session = Session([one.name for one in opened], speakers, display, systems)
+    defaults = [one.default_system for one in opened]
+    session = Session([one.name for one in opened], speakers, display, systems, defaults=defaults)
     for line in lines("> "):
         if line is None:
             display.say("")

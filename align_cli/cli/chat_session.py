@@ -79,9 +79,12 @@ class Session:
     """Each speaker's system prompt: that of its own training data, until one is chosen for all."""
     turns: list[list[dict[str, str]]] = field(default_factory=list)
     """One list for each speaker: user and assistant by turns."""
+    defaults: Sequence[str | None] = ()
+    """What each speaker's template says where there is no system prompt."""
 
     def __post_init__(self) -> None:
         self.turns = [[] for _ in self.speakers]
+        self.defaults = self.defaults or [None] * len(self.speakers)
 
     def messages(self, number: int) -> list[dict[str, str]]:
         """What speaker `number` is given: the system prompt, then its own conversation."""
@@ -162,10 +165,13 @@ class Session:
     def _system(self, rest: str) -> None:
         if rest:
             self.systems = [chosen(rest)] * len(self.speakers)
-        for name, system in zip(self.names, self.systems, strict=True):
-            whose = f" of {name}" if len(set(self.systems)) > 1 else ""
-            self.display.say(f"system prompt{whose}: {system if system is not None else 'none'}")
-            if not whose:
+        differ = len(set(zip(self.systems, self.defaults, strict=True))) > 1
+        for name, system, default in zip(self.names, self.systems, self.defaults, strict=True):
+            whose = f" of {name}" if differ else ""
+            self.display.say(f"system prompt{whose}: {in_force(system, default)}")
+            if rest and system is None and default is not None:
+                self.display.say(cannot_remove(default))
+            if not differ:
                 return
 
     def _undo(self) -> None:
@@ -198,6 +204,18 @@ class Session:
 def chosen(system: str) -> str | None:
     """A system prompt as somebody typed it; the word none takes it away."""
     return None if system == "none" else system
+
+
+def in_force(system: str | None, default: str | None) -> str:
+    """What the model is told first: the system prompt, else what its template says by itself."""
+    if system is not None:
+        return system
+    return "none" if default is None else f'the template\'s own: "{default}"'
+
+
+def cannot_remove(default: str) -> str:
+    """Why `none` leaves a system prompt."""
+    return f'the chat template puts its own system text where there is none: "{default}"; --system "" makes it empty'
 
 
 def system_turn(system: str | None) -> list[dict[str, str]]:

@@ -14,7 +14,7 @@ import typer
 
 from align_cli import __version__, registry
 from align_cli.cli import documents
-from align_cli.errors import PluginError
+from align_cli.errors import LaunchError, PluginError
 from align_cli.files import cache_root
 from align_cli.launch.host import Host, inspect
 
@@ -29,14 +29,14 @@ _REQUIRED = ("torch", "transformers", "trl", "peft", "accelerate", "datasets", "
 #: Feature, what makes it work (any of these packages), needs a CUDA GPU, how to get it.
 _FEATURES: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
     ("LoRA (use_peft)", ("peft",), False, "pip install peft"),
-    ("QLoRA, 8-bit optimisers", ("bitsandbytes",), True, "pip install bitsandbytes"),
+    ("QLoRA, 8-bit optimisers", ("bitsandbytes",), True, "pip install 'align-cli[quantisation]'"),
     ("flash attention 2", ("flash_attn", "kernels"), True, "pip install kernels, or flash-attn"),
     ("Liger kernels", ("liger_kernel",), True, "pip install liger-kernel"),
-    ("DeepSpeed", ("deepspeed",), False, "pip install deepspeed ninja"),
+    ("DeepSpeed", ("deepspeed",), False, "pip install 'align-cli[deepspeed]'"),
     ("report_to: tensorboard", ("tensorboard", "tensorboardX"), False, "pip install tensorboard"),
-    ("report_to: wandb", ("wandb",), False, "pip install wandb"),
-    ("report_to: trackio", ("trackio",), False, "pip install trackio"),
-    ("curves as PNG and SVG", ("matplotlib",), False, "pip install matplotlib"),
+    ("report_to: wandb", ("wandb",), False, "pip install 'align-cli[wandb]'"),
+    ("report_to: trackio", ("trackio",), False, "pip install 'align-cli[trackio]'"),
+    ("curves as PNG and SVG", ("matplotlib",), False, "pip install 'align-cli[plot]'"),
 )
 
 
@@ -103,7 +103,17 @@ def _features(host: Host) -> list[dict[str, str]]:
             rows.append(_feature(feature, False, "a CUDA GPU" + ("" if installed else f"; {how}"), absent="off"))
         else:
             rows.append(_feature(feature, installed, "" if installed else how))
-    return rows
+    return [*rows, _gguf_export()]
+
+
+def _gguf_export() -> dict[str, str]:
+    from align_cli.models import gguf_export
+
+    try:
+        gguf_export.demand_packages(gguf_export.find_converter(None))
+    except LaunchError as error:
+        return _feature("GGUF export", False, error.hint)
+    return _feature("GGUF export", True, "")
 
 
 def _feature(feature: str, works: bool, detail: str, *, absent: str = "missing") -> dict[str, str]:

@@ -69,8 +69,7 @@ def without_secrets(text: str) -> str:
 
 def problem_lines(problem: Problem, stream: TextIO, *, indent: str = "  ") -> list[str]:
     """`place: message`, and the hint on lines of its own."""
-    text = f"{problem.where}: {problem.message}" if problem.where else problem.message
-    body = wrap(visible(text), stream, indent=f"{indent}    ", first=indent)
+    body = wrap(visible(problem.placed), stream, indent=f"{indent}    ", first=indent)
     if problem.where and body.startswith(f"{indent}{problem.where}:"):
         place = f"{problem.where}:"
         body = indent + style(place, "bold", stream) + body[len(indent) + len(place) :]

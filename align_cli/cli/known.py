@@ -12,6 +12,7 @@ from align_cli.tasks.task import Task
 
 if TYPE_CHECKING:
     from align_cli.mix.describe import SourceFact
+    from align_cli.models.fitting import Misfit
 
 
 class Known(NamedTuple):
@@ -38,7 +39,7 @@ class Known(NamedTuple):
 def before(recipe: Recipe, task: Task) -> Known:
     """What can be known of data and model without work."""
     from align_cli.mix.describe import describe
-    from align_cli.models.locate import check_for
+    from align_cli.models import fitting
 
     facts = describe(recipe.mixture, task.rows)
     is_old = recipe.profile.startswith("handbook")
@@ -53,21 +54,30 @@ def before(recipe: Recipe, task: Task) -> Known:
             from_data += fact.problems
     from_data += _of_masks(recipe, facts)
     from_recipe = _of_cleaning(recipe)
-    name = recipe.get("model_name_or_path")
-    origin = recipe.origins.get("model_name_or_path")
-    unnamed = Problem("no model is named", "model_name_or_path", "set it to a folder or a Hub id")
-    model = check_for(recipe) if name else unnamed
-    if model is not None and is_old and name and not Path(name).expanduser().exists() and "://" not in name:
-        elsewhere.append(Note("model_name_or_path", f"{name} is not on this machine", str(origin or "")))
-        model = None
-    if model is not None:
-        where = f"{origin}: {model.where}" if origin and model.where else model.where
-        from_recipe.insert(0, replace(model, where=where))
-    if from_recipe:
-        problems = [*from_recipe, *from_data]
-        return Known(facts, elsewhere, RecipeError("the recipe names what is not there", problems=problems))
+    models = []
+    for key, problem in _of_models(recipe, task):
+        name = str(recipe.get(key) or "")
+        is_model = key in (fitting.MODEL, fitting.REFERENCE)
+        if is_old and is_model and name and not Path(name).expanduser().exists() and "://" not in name:
+            elsewhere.append(Note(key, f"{name} is not on this machine", problem.where))
+        else:
+            models.append(problem)
+    if models or from_recipe:
+        problems = [*models, *from_recipe, *from_data]
+        said = fitting.UNUSABLE if models else "the recipe's cleaning cannot be done"
+        return Known(facts, elsewhere, RecipeError(said, problems=problems))
     error = DataError("the data cannot be read", problems=from_data) if from_data else None
     return Known(facts, elsewhere, error)
+
+
+def _of_models(recipe: Recipe, task: Task) -> list[Misfit]:
+    """What is wrong with the models that it names. A task that prepares its rows itself may train any kind of model."""
+    from align_cli.models import fitting
+
+    if not recipe.get(fitting.MODEL):
+        missing = Problem("no model is named", fitting.MODEL, "set it to a folder or a Hub id")
+        return [fitting.Misfit(fitting.MODEL, missing)]
+    return fitting.misfits(recipe, speaks=task.shape != "scored" and task.prepare is None)
 
 
 def _of_cleaning(recipe: Recipe) -> list[Problem]:
@@ -99,17 +109,19 @@ def _of_masks(recipe: Recipe, facts: list[SourceFact]) -> list[Problem]:
     return [Problem("assistant_only_loss: the rows are plain text, without turns", origin, hint)]
 
 
-def of_output(recipe: Recipe, global_batch: int | None = None) -> list[Note]:
+def of_output(recipe: Recipe, global_batch: int | None = None, *, restart: bool = False) -> list[Note]:
     """What a real run would find in the output folder, where there is one already."""
     from align_cli.runs import directory
 
     if not Path(recipe.get("output_dir") or "").expanduser().is_dir():
         return []
     try:
-        run = directory.open_run(recipe, global_batch=global_batch)
+        run = directory.open_run(recipe, restart=restart, global_batch=global_batch)
     except UsageError as error:
         keys = ", ".join(problem.where for problem in error.problems)
         return [Note("output_dir", f"a run would be refused: {error.message}{f' ({keys})' if keys else ''}")]
+    if restart and run.move_aside:
+        return [Note("output_dir", f"a run would move what {run.path} holds aside, and begin anew (--restart)")]
     if run.state == "finished":
         return [Note("output_dir", f"{run.path} holds this very run, finished: a run would do nothing")]
     if run.checkpoint is not None:

@@ -35,17 +35,22 @@ def info(
     revision: _Revision = None,
     as_json: _Json = False,
 ) -> None:
-    """Print what a model or adapter is, from its headers and JSON files alone."""
+    """Print what a model or adapter is.
+
+    From headers and JSON files alone: nothing is fetched and nothing converted.
+    """
+    from align_cli.cli.model_names import chain
     from align_cli.models import describe
     from align_cli.models.adapters import lora
     from align_cli.models.finding import places
-    from align_cli.models.locate import chain
 
     try:
-        found = describe.describe(chain(model, revision=revision, base=base, only_here=True, say=_say))
+        found = describe.describe(
+            chain(model, revision=revision, base=base, only_here=True, say=_say, verb="model info")
+        )
     except UsageError as error:
         place = places.here(model)
-        if place is None or not lora.is_adapter(place):
+        if base or revision or place is None or not lora.is_adapter(place):
             raise
         found = describe.describe_alone(place, model, error.message)
     view = found.as_dict()
@@ -64,14 +69,20 @@ def merge(
     base: _Base = None,
     revision: _Revision = None,
     base_revision: Annotated[str | None, typer.Option("--base-revision", help="The same for its base.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace what the folder holds.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace an earlier merge; move whatever else is there aside.")
+    ] = False,
     trust_remote_code: _Trust = False,
     as_json: _Json = False,
 ) -> None:
-    """Merge an adapter into its base, shard by shard; done when the logits of both agree."""
+    """Merge an adapter into its base.
+
+    Shard by shard; done when the logits of both agree.
+    """
     from align_cli.cli import render
+    from align_cli.cli.model_names import chain
     from align_cli.models.adapters import merging
-    from align_cli.models.locate import chain
+    from align_cli.runs import directory
 
     with stdout.reserved() as result:
         found = chain(
@@ -81,8 +92,11 @@ def merge(
             base_revision=base_revision,
             trust_remote_code=trust_remote_code,
             say=_say,
+            verb="model merge",
         )
         out = Path(to) if to else default_target(adapter)
+        if directory.is_at_work(out):
+            raise UsageError(f"{out}: a run is at work there", hint="choose another folder, or wait for it")
         with render.steps(sys.stderr) as moments:
             record = merging.merge(
                 found,
@@ -113,23 +127,27 @@ def export(
     force: Annotated[bool, typer.Option("--force", help="Replace the file.")] = False,
     as_json: _Json = False,
 ) -> None:
-    """Write a model for llama.cpp, with its own converter, and read it back to compare."""
-    from align_cli.cli import render
+    """Write a model for llama.cpp.
+
+    With its own converter; the file is read back and compared with the model.
+    """
+    from align_cli.cli import model_names, render
     from align_cli.models import gguf_export
     from align_cli.models.adapters import merging
-    from align_cli.models.locate import chain
 
     if not gguf:
         raise UsageError("the format is not named", hint="add --gguf")
     if outtype not in gguf_export.OUTTYPES:
         raise UsageError(f'there is no type "{outtype}"', hint=f"one of {', '.join(gguf_export.OUTTYPES)}")
     with stdout.reserved() as result:
+        model_names.demand(model, verb="model export --gguf")
+        out = Path(to) if to else _gguf_target(model)
+        gguf_export.demand_target(out, force=force)
         tool = gguf_export.find_converter(converter)
         gguf_export.demand_packages(tool)
-        found = chain(model, revision=revision, base=base, say=_say)
-        out = Path(to) if to else _gguf_target(model)
+        found = model_names.chain(model, revision=revision, base=base, say=_say, verb="model export --gguf")
         folder = merging.stage(found, say=_say) if found.adapters else found.base.folder
-        compared = gguf_export.export(folder, out, tool, outtype=outtype, force=force, say=_say)
+        compared = gguf_export.export(folder, out, tool, outtype=outtype, say=_say)
         view = {"file": str(out), "bytes": out.stat().st_size, "model": found.names, "compared": compared}
         if as_json:
             documents.write(view, result)

@@ -39,17 +39,20 @@ def register(app: typer.Typer) -> None:
         revision: Annotated[
             str | None, typer.Option("--revision", metavar="BRANCH", help="Branch; without it hub_revision, else main.")
         ] = None,
-        public: Annotated[
-            bool | None,
-            typer.Option(
-                "--public/--private", help="Who may read a new repository.  [default: private, unless hub_private_repo]"
-            ),
-        ] = None,
+        public: Annotated[bool, typer.Option("--public", help="Let everybody read a new repository.")] = False,
+        private: Annotated[
+            bool, typer.Option("--private", help="Let nobody else read it: so it is, unless hub_private_repo is false.")
+        ] = False,
         as_is: Annotated[bool, typer.Option("--as-is", help="Push files that were changed after training.")] = False,
         as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
     ) -> None:
-        """Push a finished run's model and card to the Hub; what is there already is not sent again."""
-        view = _push(run, repo, revision, public=public, as_is=as_is)
+        """Push a finished run to the Hub.
+
+        Its model and card; what is there already is not sent again.
+        """
+        if public and private:
+            raise UsageError("--public and --private contradict each other", hint="keep one of them")
+        view = _push(run, repo, revision, public=public if public or private else None, as_is=as_is)
         if as_json:
             documents.write(view, sys.stdout)
             return

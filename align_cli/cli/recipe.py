@@ -55,7 +55,7 @@ def show(
         list[str] | None, typer.Argument(metavar="KEY=VALUE", help="Overrides.", autocompletion=complete.words)
     ] = None,
     task: _Task = None,
-    profile: Annotated[str | None, typer.Option("--profile", help="As for align train.")] = None,
+    profile: Annotated[str | None, typer.Option("--profile", help="As profile=NAME in the recipe.")] = None,
     as_json: _Json = False,
 ) -> None:
     """Print a recipe resolved, with the origin of every value."""

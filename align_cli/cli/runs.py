@@ -127,7 +127,8 @@ def show(
 
         for view in views:
             render.run(view, sys.stdout)
-    _demand_right(views)
+    if verify:
+        _demand_right(views)
 
 
 @app.command("diff")
@@ -158,7 +159,7 @@ def _told(record: Any, *, verify: bool) -> dict[str, Any]:
 
     view = story.tell(record)
     view["verified"] = None
-    if verify:
+    if verify and record.manifest is not None:
         checked = verifying.check(record)
         view["verified"] = [{"name": one.name, "verdict": one.verdict, "detail": one.detail} for one in checked]
     return view
@@ -185,11 +186,13 @@ def _draw(
         "logarithmic": logarithmic,
         "pictures": curves.as_document(pictures),
         "file": str(plot) if plot else None,
+        "replaced": False,
         "problems": [str(problem) for record in records for problem in record.problems],
     }
     from align_cli.cli import render
 
     if plot is not None:
+        view["replaced"] = plot.exists()
         render.picture(pictures, plot, is_logarithmic=logarithmic, smoothing=smoothing)
     if as_json:
         documents.write(view, sys.stdout)
@@ -233,8 +236,10 @@ def _demand_sensible(
 def _demand_right(views: Sequence[dict[str, Any]]) -> None:
     from align_cli.errors import Problem
 
+    open_ones = [Problem("not finished: there is nothing to verify against", view["name"]) for view in views
+                 if view["verified"] is None]  # fmt: skip
     wrong = [
-        Problem(" ".join(filter(None, (one["verdict"], one["detail"]))), f"{view['name']}/{one['name']}")
+        Problem(": ".join(filter(None, (one["verdict"], one["detail"]))), f"{view['name']}/{one['name']}")
         for view in views
         for one in view["verified"] or ()
         if one["verdict"] not in ("as it was", "new")
@@ -242,5 +247,8 @@ def _demand_right(views: Sequence[dict[str, Any]]) -> None:
     if wrong:
         count = f"{len(wrong)} file" + ("" if len(wrong) == 1 else "s")
         raise DataError(
-            f"{count} of the run {'is' if len(wrong) == 1 else 'are'} not as training left it", problems=wrong
+            f"{count} of the run {'is' if len(wrong) == 1 else 'are'} not as training left it",
+            problems=[*wrong, *open_ones],
         )
+    if open_ones:
+        raise DataError("not every run could be verified", problems=open_ones)

@@ -28,7 +28,10 @@ _Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout
 
 @app.command("ls")
 def list_tasks(as_json: _Json = False) -> None:
-    """List the tasks: built-in ones and those of plugins; a broken plugin is listed as such."""
+    """List the tasks, built-in ones and those of plugins.
+
+    A broken plugin is listed with what is wrong with it.
+    """
     rows = [_described(entry) for entry in registry.entries(registry.TASKS)]
     if as_json:
         documents.write(rows, sys.stdout)
@@ -46,7 +49,10 @@ def show_task(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Print the keys a recipe may set for a task, with type, default and help."""
+    """Print the keys a recipe may set for a task.
+
+    With type, default and help.
+    """
     from align_cli.recipe.fields import fields_of
 
     task = get(name)
@@ -78,7 +84,10 @@ def new(
     ] = "sft",
     as_json: _Json = False,
 ) -> None:
-    """Write a task of your own: a package that installs, tests itself and trains as it is written."""
+    """Write a task of your own.
+
+    A package that installs, tests itself and trains as it is written.
+    """
     from align_cli.cli import task_new
 
     written = task_new.write(name, folder, like=like)
@@ -100,9 +109,10 @@ def get(name: str) -> Task:
 
 
 def suggestion(name: str, known: Any) -> str:
-    """Near names, or where the list is; never 160 names in one line."""
-    hint = registry.suggest(name, known)
-    return hint if hint.startswith("did you mean") else "align task show TASK lists them all"
+    """What it is called here, near names, or where the list is; never 160 names in one line."""
+    from align_cli.recipe import renames
+
+    return renames.suggestion(name, known) or "align task show TASK lists them all"
 
 
 def _described(entry: registry.Entry) -> dict[str, Any]:

@@ -88,7 +88,7 @@ def train(
     host = hosts.inspect()
     recipe, said = launching.settled(_load(rest, chosen), chosen, rest, host, keep=keep_global_batch)
     if dry_run:
-        plan_only(recipe, chosen, host, said, as_json=as_json, adapt=adapt, defaults=defaults)
+        plan_only(recipe, chosen, host, said, as_json=as_json, adapt=adapt, restart=restart, defaults=defaults)
         return
     with stdout.reserved() as result:
         summary = execute(recipe, chosen, host, said, adapt=adapt, restart=restart, prepare_only=prepare)
@@ -103,6 +103,7 @@ def plan_only(
     *,
     as_json: bool,
     adapt: bool,
+    restart: bool = False,
     defaults: bool = False,
 ) -> None:
     """Print what a run would do; nothing is written and nothing heavy imported."""
@@ -124,7 +125,7 @@ def plan_only(
     plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
     notes = [*adaptation.as_notes(recipe, found), *elsewhere, *said, *launching.notes(recipe, host)]
     notes += [Note("mixture", line) for line in dict.fromkeys(line for fact in facts for line in fact.notes)]
-    notes += known.of_output(recipe, plan.global_batch_size)
+    notes += known.of_output(recipe, plan.global_batch_size, restart=restart)
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
     if not as_json:
         from align_cli.cli import render
@@ -205,7 +206,7 @@ def execute(
         "facts": dict(facts),
         "digest": prepared.digest,
         "seconds": round(time.monotonic() - started, 1),
-        "next": _next(run.path),
+        "next": _next(run.path, recipe),
     }
 
 
@@ -287,8 +288,15 @@ def _already_done(run: Any, task: Task) -> dict[str, Any]:
     }
 
 
-def _next(path: Path) -> list[str]:
-    return [f"{path}/README.md tells what it was made of", f"transformers loads it from {path}"]
+def _next(path: Path, recipe: Recipe) -> list[str]:
+    from align_cli.models.speaking.opening import can_converse
+
+    told = [f"align chat {path}"] if can_converse(path) else []
+    told.append(f"align runs show {path} --curves tells how it went, {path}/README.md what it was made of")
+    if recipe.get("use_peft") and recipe.get("use_dora"):
+        # transformers 5.23 opens the adapter too, but not DoRA's magnitudes: its load report calls them unexpected.
+        return [*told, f"peft loads it from {path}; for transformers: align model merge {path} MERGED"]
+    return [*told, f"transformers loads it from {path}"]
 
 
 def _say(line: str) -> None:

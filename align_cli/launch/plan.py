@@ -223,14 +223,19 @@ def _warmup(recipe: Recipe, total: int | None) -> int | None:
 
 
 def _occasions(recipe: Recipe, what: Literal["eval", "save"], steps: _Steps) -> int | None:
-    """How often the run will evaluate or save a checkpoint; None while that is not known."""
+    """How often the run will evaluate or save a checkpoint; None while that is not known.
+
+    The end is an occasion, too, unless its step has just been one; the best of the models, when it takes the last
+    one's place, is evaluated again.
+    """
+    again = 1 if what == "eval" and recipe.get("load_best_model_at_end") else 0
     strategy = str(recipe.get(f"{what}_strategy", "no") or "no").lower()
     if strategy == "no":
         return 0
     if steps.total is None:
         return None
     if strategy == "epoch":
-        return math.ceil(steps.total / steps.per_epoch) if steps.per_epoch else None
+        return math.ceil(steps.total / steps.per_epoch) + again if steps.per_epoch else None
     if strategy != "steps":  # `best`: as the metric turns out
         return None
     every = recipe.get(f"{what}_steps")
@@ -240,4 +245,4 @@ def _occasions(recipe: Recipe, what: Literal["eval", "save"], steps: _Steps) -> 
     if every <= 0:
         return None
     count = math.ceil(steps.total * every) if every < 1 else int(every)
-    return steps.total // count + (1 if what == "save" and steps.total % count else 0)
+    return steps.total // count + (1 if steps.total % count else again)

@@ -66,6 +66,9 @@ def describe(mixture: Mixture, kinds: Sequence[str] = ()) -> list[SourceFact]:
                 shapes.check_system([source], shape)
             except DataError as error:
                 facts[number] = replace(facts[number], problems=(*facts[number].problems, *error.problems))
+            if shape.endswith("_text"):
+                said = f"{facts[number].label}: prompts and answers are plain text: no chat template is applied"
+                facts[number] = replace(facts[number], notes=(*facts[number].notes, said))
     return facts
 
 

@@ -68,7 +68,8 @@ class Gathered:
     def where(self, row: int) -> str:
         """The place of a spool row, as messages call it."""
         number = bisect_right(self.files, row, key=lambda entry: entry[2]) - 1
-        return read.place_of(self.files[number][0], int(self.lines[row]))
+        file, first, _ = self.files[number]
+        return read.place_of(file, int(self.lines[row]), int(self.records[row]) - first + 1)
 
     def signature_rows(self) -> Any:
         """(spool rows, permutations) uint32, mapped from its file; None where there are none."""
@@ -191,8 +192,9 @@ class _Collector:
         self._why.update({self._num_rows + row: why for row, why in result.why.items()})
         self._repaired.update(result.repaired)
         for bad in result.shown:
-            where = read.place_of(file, bad.place + self._lines)
-            self._shown.append((bad.index + self._num_records, Problem(bad.reason, where, bad.hint)))
+            record = bad.index + self._num_records
+            where = read.place_of(file, bad.place + self._lines, record - self._files[-1][1] + 1)
+            self._shown.append((record, Problem(bad.reason, where, bad.hint)))
         self._num_records += result.num_records
         self._num_rows += result.spool.num_rows
         self._lines += result.num_lines or result.num_records  # binary files have rows and no lines

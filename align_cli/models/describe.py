@@ -283,10 +283,11 @@ def _generation(chain: Chain) -> dict[str, Any]:
 
 
 def _places(chain: Chain) -> dict[str, Any]:
-    """The chain without digests, for which a large base would have to be read."""
+    """The chain without digests, for which a large base would have to be read; no folder where there is none."""
 
     def one(link: adapters.Link) -> dict[str, Any]:
-        said = {"name": link.name, "revision": link.revision, "folder": str(link.folder)}
+        folder = str(link.folder) if link.folder.is_dir() else None
+        said = {"name": link.name, "revision": link.revision, "folder": folder}
         return {**said, "contains": len(link.contains)} if link.contains else said
 
     return {"base": one(chain.base), "adapters": [one(link) for link in chain.adapters]}

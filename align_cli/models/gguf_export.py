@@ -8,16 +8,18 @@ would load and answer slightly wrongly. So it is found where somebody has put ll
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from align_cli.errors import LaunchError, TrainingError, UsageError
+from align_cli.files import obstacle
 from align_cli.models.finding import children
 from align_cli.packages import root_of
 
@@ -82,35 +84,49 @@ def demand_packages(converter: Converter) -> None:
         )
 
 
+def demand_target(out: Path, *, force: bool = False) -> None:
+    """What can be known of the new file before any work.
+
+    Raises:
+        UsageError: it has another ending, cannot be written, or exists and `force` is not set.
+    """
+    if out.suffix != ".gguf":
+        raise UsageError(f"{out}: a GGUF file's name ends with .gguf", hint=f"{out}.gguf")
+    if out.is_dir() or (out.exists() and not force):
+        raise UsageError(f"{out} exists", hint="name another file, or --force replaces it")
+    if why := obstacle(out):
+        raise UsageError(f"{out} cannot be written: {why}", hint="choose another file")
+
+
 def export(
     model: Path,
     out: Path,
     converter: Converter,
     *,
     outtype: str = "auto",
-    force: bool = False,
     say: Callable[[str], None] = lambda line: None,
 ) -> dict[str, Any]:
     """Write the whole model in the folder `model` to the file `out`; what the comparison found.
 
     Raises:
-        UsageError: `out` exists and `force` is not set, or the converter cannot convert this model.
-        TrainingError: the file does not hold the same model.
+        UsageError: the converter cannot convert this model.
+        TrainingError: the file does not hold the same model, or is no GGUF file at all.
     """
-    if out.suffix != ".gguf":
-        raise UsageError(f"{out}: a GGUF file's name ends with .gguf", hint=f"{out}.gguf")
-    if out.is_dir() or (out.exists() and not force):
-        raise UsageError(f"{out} exists", hint="name another file, or --force replaces it")
     out.parent.mkdir(parents=True, exist_ok=True)
     part = out.with_name(f".{out.stem}.part.gguf")
     part.unlink(missing_ok=True)
+    command = converter.command(model, part, outtype)
     try:
         say(f"converting {model}")
-        _convert(converter.command(model, part, outtype))
+        _convert(command)
         if not part.is_file():
-            raise UsageError(f"{model}: the converter ended well and wrote nothing", hint="run it by hand")
+            raise UsageError(f"{model}: the converter ended well and wrote nothing", hint=f"by hand: {_line(command)}")
         say("comparing the file with the model")
-        found: dict[str, Any] = children.run(_VERIFY, {"model": str(model), "file": str(part)}, say=say)
+        try:
+            found: dict[str, Any] = children.run(_VERIFY, {"model": str(model), "file": str(part)}, say=say)
+        except TrainingError as error:
+            error.hint = error.hint or f"by hand: {_line(command)}"
+            raise
         os.replace(part, out)
     finally:
         part.unlink(missing_ok=True)
@@ -138,4 +154,8 @@ def _convert(words: list[str]) -> None:
     why = lines[-1] if lines else f"exit code {done.returncode}"
     if any("No space left" in line for line in lines):
         raise TrainingError("the disk is full", hint="free some space and run it again")
-    raise UsageError(f"llama.cpp's converter cannot convert this model: {why}", hint=f"by hand: {' '.join(words)}")
+    raise UsageError(f"llama.cpp's converter cannot convert this model: {why}", hint=f"by hand: {_line(words)}")
+
+
+def _line(words: Sequence[str]) -> str:
+    return shlex.join(words)

@@ -92,8 +92,15 @@ def _kind(file: Path) -> str:
 
     from gguf import GGUFReader
 
+    try:
+        tensors = GGUFReader(file).tensors
+    except (ValueError, KeyError, IndexError, OSError) as cause:
+        why = (str(cause).strip() or type(cause).__name__).splitlines()[0]
+        raise TrainingError(f"what the converter wrote is no GGUF file ({why}): it is not kept") from cause
+    if not tensors:
+        raise TrainingError("the GGUF file that the converter wrote holds no weights: it is not kept")
     numbers: Counter[str] = Counter()
-    for tensor in GGUFReader(file).tensors:
+    for tensor in tensors:
         numbers[tensor.tensor_type.name] += int(tensor.n_elements)
     return numbers.most_common(1)[0][0]
 

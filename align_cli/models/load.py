@@ -9,6 +9,7 @@ from typing import Any
 
 from align_cli.errors import LaunchError, UsageError
 from align_cli.models.adapters.chains import stage_of
+from align_cli.models.fitting import is_name
 from align_cli.recipe.schema import Recipe
 
 
@@ -110,8 +111,8 @@ def adapter(recipe: Recipe, *, task_type: str = "CAUSAL_LM") -> Any:
 
     targets = recipe.get("lora_target_modules")
     if isinstance(targets, list | tuple):
-        # One entry may be a pattern or "all-linear", which peft takes as a string only.
-        targets = targets[0] if len(targets) == 1 else list(targets)
+        # One entry may be a pattern or "all-linear", which peft takes as a string only; a name only in a list.
+        targets = targets[0] if len(targets) == 1 and not is_name(targets[0]) else list(targets)
     return LoraConfig(
         task_type=recipe.values.get("lora_task_type") or task_type,
         r=recipe.get("lora_r"),

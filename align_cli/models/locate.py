@@ -6,18 +6,21 @@ then the folder is that of the whole model which base and adapters make, merged 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-from align_cli.errors import Problem, RecipeError, UsageError
+from align_cli.errors import LaunchError, Problem, RecipeError, UsageError
+from align_cli.models import fitting
 from align_cli.models.adapters import chains as adapters
-from align_cli.models.adapters import lora, merging, stackable
+from align_cli.models.adapters import merging, stackable
 from align_cli.models.adapters.chains import Chain
 from align_cli.models.finding import places
 from align_cli.models.finding.places import find_tokenizer as locate_tokenizer
+from align_cli.models.fitting import check
 from align_cli.recipe.schema import Recipe
 
-__all__ = ["chain", "check", "check_for", "locate", "locate_for", "locate_tokenizer"]
+__all__ = ["chain", "check", "locate", "locate_for", "locate_tokenizer"]
 
 
 def locate(
@@ -42,23 +45,29 @@ def locate(
 
 
 def locate_for(recipe: Recipe, *, say: Callable[[str], None] = lambda line: None) -> Path:
-    """The folder that the recipe's run starts from.
+    """The folder that the recipe's run starts from; its reference model is fetched as well, while nothing is done yet.
 
     Raises:
         RecipeError: the recipe's new adapter could not be saved as one with those below it; known before the merge.
         UsageError, LaunchError, TrainingError: as `locate`.
     """
     trusted = bool(recipe.get("trust_remote_code"))
-    found = chain(
-        recipe.get("model_name_or_path"),
-        revision=recipe.values.get("model_revision"),
-        base_revision=recipe.values.get("base_model_revision"),
-        trust_remote_code=trusted,
-        say=say,
-    )
-    if problem := stackable.problem(found, recipe):
-        raise RecipeError(problem.message, hint=problem.hint)
-    return merging.stage(found, trust_remote_code=trusted, say=say) if found.adapters else found.base.folder
+    name, reference = recipe.get(fitting.MODEL), recipe.get(fitting.REFERENCE)
+    with _placed(recipe, fitting.MODEL):
+        found = chain(
+            name,
+            revision=recipe.values.get("model_revision"),
+            base_revision=recipe.values.get("base_model_revision"),
+            trust_remote_code=trusted,
+            say=say,
+        )
+        if problem := stackable.problem(found, recipe):
+            raise RecipeError(problem.message, hint=problem.hint)
+        folder = merging.stage(found, trust_remote_code=trusted, say=say) if found.adapters else found.base.folder
+    if reference and reference != name:
+        with _placed(recipe, fitting.REFERENCE):
+            locate(reference, revision=recipe.get("ref_model_revision"), trust_remote_code=trusted, say=say)
+    return folder
 
 
 def chain(
@@ -91,21 +100,13 @@ def chain(
     return found
 
 
-def check(name: str) -> Problem | None:
-    """What is wrong with `name` as far as this machine can tell; no network, nothing imported, nothing written."""
-    if problem := places.check(name):
-        return problem
-    place = places.here(name)
-    return adapters.problem(place) if place is not None and place.is_dir() else None
-
-
-def check_for(recipe: Recipe) -> Problem | None:
-    """What is wrong with the recipe's model, and with a new adapter on it, as far as files here can tell."""
-    name = str(recipe.get("model_name_or_path"))
-    if problem := check(name):
-        return problem
-    place = places.here(name)
-    if place is None or not lora.is_adapter(place):
-        return None
-    found = adapters.chain(place, name=name, find=lambda wanted, at: adapters.nearby(wanted))
-    return stackable.problem(found, recipe) if found else None
+@contextmanager
+def _placed(recipe: Recipe, key: str) -> Iterator[None]:
+    """What is wrong with a model that the recipe names is said with its key and the place of it."""
+    try:
+        yield
+    except (UsageError, LaunchError) as error:
+        if error.problems:
+            raise
+        problem = fitting.placed(recipe, key, Problem(error.message, "", error.hint))
+        raise type(error)(fitting.UNUSABLE, problems=[problem]) from error

@@ -64,6 +64,19 @@ class Template:
         """Whether it treats a system turn as one (the Handbook's test)."""
         return "system" in self.text or "<|im_start|>" in self.text
 
+    def default_system(self, variables: Mapping[str, Any]) -> str | None:
+        """The system text that it puts before a conversation without a system turn; None where it puts none."""
+        user, mark = {"role": "user", "content": "…"}, "\ue000"
+        try:
+            alone = self.render([user], variables)
+            before, found, after = self.render([{"role": "system", "content": mark}, user], variables).partition(mark)
+        except TemplateRefusal:
+            return None
+        if not found or not alone.startswith(before) or not alone.endswith(after):
+            return None
+        said = alone[len(before) : len(alone) - len(after)] if len(before) + len(after) <= len(alone) else ""
+        return said.strip() or None
+
     def render(self, messages: Messages, variables: Mapping[str, Any], *, add_generation_prompt: bool = False) -> str:
         """The conversation as text. `variables` holds the special tokens, and `tools` where there are any.
 
@@ -119,11 +132,12 @@ def resolve(
     chat_template_path: str | None,
     of_tokenizer: str | None,
     otherwise: str | None = None,
+    key: str = "chat_template",
 ) -> Template | None:
     """The template in force: the recipe's, else the tokenizer's, else the one shipped as `otherwise`; else None.
 
     `chat_template` is Jinja text, a path to a file, or a shipped name; `chat_template_path` a file (a folder is the
-    caller's affair, since it brings tokens as well).
+    caller's affair, since it brings tokens as well). `key` is what a message calls it.
 
     Raises:
         RecipeError: both keys are set, or what they name does not exist.
@@ -137,7 +151,7 @@ def resolve(
             return shipped(chat_template)
         if "{{" in chat_template or "{%" in chat_template:
             return Template(chat_template, "chat_template")
-        return _from_file(chat_template, "chat_template")
+        return _from_file(chat_template, key)
     if of_tokenizer:
         return Template(of_tokenizer, "the tokenizer")
     return shipped(otherwise) if otherwise else None
@@ -177,10 +191,8 @@ def _with_reasoning(turn: dict[str, Any]) -> dict[str, Any]:
 def _from_file(name: str, key: str) -> Template:
     path = Path(name).expanduser()
     if not os.path.isfile(path):  # Path.is_file raises for what is too long to be a name
-        shipped_names = " or ".join(SHIPPED)
-        raise RecipeError(
-            f"{key}: there is no file {name[:_SHOWN]}", hint=f"give Jinja text, a file, or {shipped_names}"
-        )
+        what = f"{name} is a folder" if os.path.isdir(path) else f"there is no file {name[:_SHOWN]}"
+        raise RecipeError(f"{key}: {what}", hint=f"give Jinja text, a file, or {' or '.join(SHIPPED)}")
     return Template(path.read_text(encoding="utf-8"), name)
 
 

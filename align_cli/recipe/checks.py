@@ -46,7 +46,9 @@ def check(
 
 def _numbers(view: View) -> Iterator[Finding]:
     for key, message in ranges.outside(view.recipe):
-        yield view.problem(key, message)
+        default = view.fields[key].default if key in view.fields and view.fields[key].static else None
+        usable = isinstance(default, int | float) and default != view.chosen[key]
+        yield view.problem(key, message, f"remove it: the default is {default:g}" if usable else "remove it")
 
 
 def _model(view: View) -> Iterator[Finding]:
@@ -196,7 +198,13 @@ def _preference(view: View) -> Iterator[Finding]:
             yield view.problem("loss_weights", said, "one weight for each entry of loss_type")
     if view.get("sync_ref_model") and (view.get("use_peft") or view.get("precompute_ref_log_probs")):
         other = "use_peft" if view.get("use_peft") else "precompute_ref_log_probs"
-        yield view.problem("sync_ref_model", f"sync_ref_model cannot be combined with {other}")
+        why = (
+            "whose reference is the model below the adapter"
+            if other == "use_peft"
+            else "which stores a fixed reference"
+        )
+        said = f"sync_ref_model moves the reference, and cannot be combined with {other}, {why}"
+        yield view.problem("sync_ref_model", said, f"sync_ref_model: false, or {other}: false")
 
 
 def _same_path(one: str, other: str) -> bool:

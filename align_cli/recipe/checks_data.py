@@ -58,6 +58,10 @@ def _streaming(view: View) -> Iterator[Finding]:
 def answers(view: View) -> Iterator[Finding]:
     """Lengths that leave room for an answer."""
     longest, prompt = view.get("max_length"), view.get("max_prompt_length")
+    if prompt is not None and "packing" in view.fields:
+        said = "max_prompt_length has no effect here: rows are cut at max_length as wholes; it is for preference tasks"
+        yield view.note("max_prompt_length", said)
+        return
     if longest is not None and prompt is not None and prompt >= longest:
         said = f"max_prompt_length: {prompt} leaves no room for an answer within max_length {longest}: it has no effect"
         yield view.note("max_prompt_length" if "max_prompt_length" in view.recipe.origins else "max_length", said)

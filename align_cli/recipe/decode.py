@@ -39,6 +39,8 @@ def typed(field: Field, value: Any, text: str | None = None) -> Any:
         WrongType: it does not fit.
     """
     kinds = kinds_of(field.annotation)
+    if field.name.endswith("_kwargs"):
+        kinds -= {"str"}  # upstream admits text for the sake of JSON on its command line; any other text is no mapping
     if value is None:
         if field.default == "none":
             return "none"
@@ -59,8 +61,6 @@ def typed(field: Field, value: Any, text: str | None = None) -> Any:
         return value
     if isinstance(value, list) and kinds & {"list", "any"}:
         return [_item(field, kinds, item) for item in value]
-    if isinstance(value, list) and len(value) == 1 and not isinstance(value[0], list | dict):
-        return typed(field, value[0])
     raise WrongType(f"{_wanted(field, kinds)}, not {_called(value)}")
 
 
@@ -198,7 +198,7 @@ def _choices(field: Field, kinds: frozenset[str], value: Any) -> list[Any]:
 def _from_bool(field: Field, kinds: frozenset[str], value: bool, text: str | None) -> Any:
     if kinds & {"bool", "any"} or field.name in _ALSO_BOOL:
         return value
-    if "str" in kinds:
+    if _is_word(kinds):
         return text if text is not None else str(value).lower()
     raise WrongType(f"{_wanted(field, kinds)}, not {str(value).lower()}")
 
@@ -221,11 +221,16 @@ def _from_number(field: Field, kinds: frozenset[str], value: int | float, text: 
             return int(value)
     if "bool" in kinds and value in (0, 1):
         return bool(value)
-    if "str" in kinds:
+    if _is_word(kinds):
         return text if text is not None else str(value)
-    if "list" in kinds:
+    if "list" in kinds and "list:str" not in kinds:
         return [_item(field, kinds, value)]
     raise WrongType(f"{_wanted(field, kinds)}, not {value}")
+
+
+def _is_word(kinds: frozenset[str]) -> bool:
+    """Whether a number may be meant as text, as a name can be. A file, or several words, are never spelt as one."""
+    return "str" in kinds and not kinds & {"dict", "list"}
 
 
 _NUMBER = re.compile(r"[-+]?(\d[\d_]*\.?\d*|\.\d+)([eE][-+]?\d+)?")

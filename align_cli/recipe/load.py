@@ -177,7 +177,11 @@ class _Loader:
 
     def _unknown(self, key: str, value: Any, stack: Stack) -> Problem:
         known = (frozenset(self.fields) | BLOCKS | mixtures.DATA_KEYS) - {"profile"}
-        hint = renames.suggestion(key, known)
+        words = renames.meant(key, self.fields)
+        if any(word.startswith("ref_model") for word in (key, *words)) and "ref_model_name_or_path" not in known:
+            hint = f"{self.task.name} has no reference model"
+        else:
+            hint = renames.suggestion(key, known)
         if isinstance(value, dict) and any(word in self.fields for word in value):
             return Problem(
                 f"unknown block {key}", stack.where((key,)), "a recipe is flat: keys stand at the left margin"

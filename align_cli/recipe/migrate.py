@@ -59,7 +59,12 @@ def migrate(text: str, task: Subject) -> tuple[str, list[Note]]:
 
 
 def _edit(editor: _Editor, original: dict[str, Any], layer: renames.Layer, family: str, mixture: Any) -> None:
-    written_now = {new: written for new, written in layer.moved.items() if new[0] in layer.tree}
+    written_now = {
+        new: written
+        for new, written in layer.moved.items()
+        # A key that is written already gets its new value where it stands, not a second line.
+        if new[0] in layer.tree and not (len(new) == 1 and new[0] in editor.entries)
+    }
     for key in list(original):
         entry = editor.entries.get(key)
         if entry is None:

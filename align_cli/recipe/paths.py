@@ -58,12 +58,23 @@ def found(path: str, folder: Path | None) -> str:
         return path
     if os.path.isabs(path) or path.startswith("~") or is_there(path):
         return path
-    beside = os.path.join(folder, path)
+    beside = _joined(folder, path)
     if is_there(beside):
         return beside
     if glob.has_magic(path) and not glob.glob(path, recursive=True) and glob.glob(beside, recursive=True):
         return beside
     return path
+
+
+def _joined(folder: Path, path: str) -> str:
+    """`folder/path`, without the `..` that `path` begins with where that leads to the same folder (not by a link)."""
+    up, parts = str(folder), path.split("/")
+    while parts[0] in ("..", ".") and len(parts) > 1:
+        up = os.path.join(up, parts.pop(0))
+    short = os.path.normpath(up)
+    if up != short and os.path.exists(up) and os.path.exists(short) and os.path.samefile(up, short):
+        up = short
+    return os.path.join(up, *parts)
 
 
 def is_there(path: str, kind: Literal["any", "file", "folder"] = "any") -> bool:

@@ -198,7 +198,16 @@ def _rpo_alpha(layer: Layer, word: str, value: Any, fields: Mapping[str, Field])
     layer.note(word, f"rpo_alpha is loss_type: {layer.tree['loss_type']} with loss_weights: {weights} today")
 
 
-_SPECIAL = {"warmup_ratio": _warmup_ratio, "rpo_alpha": _rpo_alpha}
+def _reference_free(layer: Layer, word: str, value: Any, fields: Mapping[str, Field]) -> None:
+    if shown(value).lower() != "true" or "sync_ref_model" not in fields:
+        layer.note(word, "reference_free is ignored: it has no effect here")
+        return
+    said = "reference_free: true: trl has no DPO without a reference any more, and with one another method is trained"
+    hint = "remove it to train against the reference; align train orpo needs none"
+    layer.problems.append(Problem(said, layer.where((word,)), hint))
+
+
+_SPECIAL = {"warmup_ratio": _warmup_ratio, "rpo_alpha": _rpo_alpha, "reference_free": _reference_free}
 
 
 def _translate_value(layer: Layer, entry: Mapping[str, Any]) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import IO, Any, Literal
 
 from align_cli.errors import RecipeError, UsageError
-from align_cli.files import read_json, write_json, write_text
+from align_cli.files import move_aside, obstacle, read_json, write_json, write_text
 from align_cli.recipe import secrets
 from align_cli.recipe.decode import decode, encode
 from align_cli.recipe.schema import Note, Recipe
@@ -89,7 +88,8 @@ def seal(run: Run, recipe: Recipe, plan: Mapping[str, Any], prepared: Any, model
     ours = run.path / OURS
     try:
         if run.move_aside:
-            _move_aside(run.path)
+            release(run.path)
+            move_aside(run.path)
         ours.mkdir(parents=True, exist_ok=True)
         lock(run.path)
         if run.state == "resume":
@@ -253,17 +253,8 @@ def _demand_same_data(ours: Path, prepared: Any, model: Path) -> None:
 
 
 def _demand_writable(path: Path) -> None:
-    """Try for real: permissions alone do not tell of read-only disks."""
-    place = path
-    while not place.exists():
-        place = place.parent
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as cause:
-        raise UsageError(
-            f"output_dir: {path} cannot be written to: {cause.strerror or cause}", hint="choose another output_dir"
-        ) from cause
+    if why := obstacle(path / OURS):
+        raise UsageError(f"output_dir: {path} cannot be written to: {why}", hint="choose another output_dir")
 
 
 def _demand_unlocked(path: Path) -> None:
@@ -306,11 +297,3 @@ def _demand_movable(path: Path) -> None:
             f"output_dir: {path} is the folder you are in, or above it: it will not be moved aside",
             hint="choose another output_dir",
         )
-
-
-def _move_aside(path: Path) -> None:
-    release(path)
-    number = 1
-    while (target := path.with_name(f"{path.name}.old-{number}")).exists():
-        number += 1
-    path.rename(target)

@@ -36,7 +36,9 @@ def check(recipe: Recipe) -> Iterator[Problem]:
     chosen = losses.chosen(recipe)
     smoothing = recipe.get("label_smoothing") or 0.0
     if "exo_pair" in chosen and not smoothing:
-        yield losses.problem(recipe, "label_smoothing", "loss_type exo_pair needs it above 0", "label_smoothing: 0.001")
+        key = "label_smoothing" if "label_smoothing" in recipe.values else "loss_type"
+        said = f"label_smoothing is {smoothing:g}, and loss_type exo_pair needs it above 0"
+        yield losses.problem(recipe, key, said, "label_smoothing: 0.001")
     if "robust" in chosen and smoothing >= 0.5:
         said = f"label_smoothing is {smoothing}: loss_type robust takes it for the share of wrong labels, below 0.5"
         yield losses.problem(recipe, "label_smoothing", said, "label_smoothing: 0.1")

@@ -51,7 +51,8 @@ def check(recipe: Recipe) -> Iterator[Problem]:
 def balance(good: int, bad: int, *, desirable_weight: float, undesirable_weight: float) -> str:
     """What to say about answers of one kind that outweigh the other; empty when the weights fit (eq. 8)."""
     if not good or not bad:
-        return f"all answers are {'good' if good else 'bad'}: KTO needs both kinds"
+        kind, does = ("good", "raises") if good else ("bad", "lowers")
+        return f"all answers are {kind}: KTO then only {does} them against the reference, and contrasts nothing"
     ratio = (desirable_weight * good) / (undesirable_weight * bad)
     low, high = _BALANCE
     if low - _SLACK <= ratio <= high + _SLACK:

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Problem
-from align_cli.models.locate import check as check_model
 from align_cli.recipe.schema import Recipe
 
 #: Losses of the difference of rewards, the only ones with a form for other divergences (TRL 1.16, `DPOTrainer`).
@@ -33,10 +32,8 @@ def chosen(recipe: Recipe) -> list[str]:
 
 
 def check_reference(recipe: Recipe) -> Iterator[Problem]:
-    """What is wrong with the reference model."""
+    """What contradicts the reference model; whether it can be had is asked with the model itself."""
     name = recipe.get("ref_model_name_or_path")
-    if name and (found := check_model(name)):
-        yield Problem(f"ref_model_name_or_path: {found.message}", place(recipe, "ref_model_name_or_path"), found.hint)
     if name and recipe.get("sync_ref_model"):
         said = "sync_ref_model moves the reference towards the policy, so it cannot be another model"
         yield problem(recipe, "ref_model_name_or_path", said, "remove one of the two")

@@ -62,7 +62,7 @@ def task_of(entry: registry.Entry) -> Task:
 
 
 def _remedy(entry: registry.Entry) -> str:
-    return f"tell the authors of {entry.distribution}, or update it"
+    return registry.remedy(entry, f"tell the authors of {entry.distribution}, or update it")
 
 
 def _faults(entry: registry.Entry, found: Any) -> Iterator[str]:

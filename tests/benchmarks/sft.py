@@ -14,6 +14,7 @@ from tests.benchmarks.measure import Cost, Row, align, middle, run, seconds_unti
 _LOSS_TOLERANCE = 1e-4
 _PAIRS = 3  # of runs, ours and the peer's in turn
 _RAGGED_STEPS = 4
+_RAGGED_PAIRS = 1  # of minutes each
 
 
 def rows(scratch: Path) -> list[Row]:
@@ -68,7 +69,7 @@ def _ragged(scratch: Path) -> list[Row]:
     )
     out = scratch / "out"
     pairs = []
-    for _ in range(_PAIRS):
+    for _ in range(_RAGGED_PAIRS):
         pairs.append((_train_align(recipe, out, together=True), _train_trl(recipe, out, together=True)))
         words = " against ".join(f"{one.tokens_per_second:.0f} tokens/s {one.memory_mb:.0f} MB" for one in pairs[-1])
         print(f"  ragged: {words}", file=sys.stderr)

@@ -47,6 +47,13 @@ def test_usage_errors_are_short_and_name_the_help(align: Align, words: tuple[str
 
 
 @pytest.mark.parametrize("name", COMMANDS)
+def test_no_summary_is_cut_in_a_terminal_of_80_columns(align: Align, name: str):
+    lines = align(name, "--help", COLUMNS="80").out.partition("Commands:")[2].splitlines()
+
+    assert not [line for line in lines if line.endswith("...")]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_help(align: Align, name: str):
     done = align(name, "--help")
 

@@ -13,6 +13,8 @@ from align_cli.cli.size import bytes_as_text
 from align_cli.errors import UsageError
 from tests.cli.conftest import Align
 
+pytestmark = pytest.mark.slow  # real mixtures are built
+
 
 @pytest.fixture
 def own(tmp_path: Path, align: Align, recipe: Path):
@@ -150,3 +152,39 @@ def test_sizes_and_ages_are_short():
         "2 h",
         "1 d",
     ]
+
+
+def test_who_stands_on_a_model_is_said_before_and_when_it_goes(align: Align, tmp_path: Path):
+    from tests.runs import folders
+
+    env = {"ALIGN_CACHE": str(tmp_path / "own")}
+    model = tmp_path / "own" / "models" / ("ab" * 16)
+    (model / "align").mkdir(parents=True)
+    (model / "config.json").write_text('{"model_type": "llama"}')
+    (model / "align" / "made_of.json").write_text('{"gguf": "pkg://some_models/small.gguf"}')
+    run = folders.finished(tmp_path / "runs" / "lora")
+    (run / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(model)}))
+
+    listed = align("cache", "ls", **env)
+    shown = align("cache", "show", "abab", **env)
+    gone = align("cache", "rm", "abab", "--json", "--dry-run", **env).document
+    page = align("cache", "rm", "abab", **env)
+
+    assert "pkg://some_models/small.gguf" in listed.out
+    assert "pkg://some_models/small.gguf" in shown.out
+    assert "(here: runs/lora): align makes it again" in shown.out
+    assert gone["adapters"] == [{"adapter": "runs/lora", "base": str(model)}]
+    assert "(here: runs/lora): align makes it again" in page.out
+    assert not model.exists()
+
+
+def test_a_merged_model_is_listed_by_its_adapter_and_base(align: Align, tmp_path: Path):
+    model = tmp_path / "own" / "models" / ("ab" * 16)
+    (model / "align").mkdir(parents=True)
+    (model / "config.json").write_text('{"model_type": "llama"}')
+    chain = {"base": {"name": "org/base"}, "adapters": [{"name": "runs/sft"}]}
+    (model / "align" / "merged.json").write_text(json.dumps({"chain": chain}))
+
+    done = align("cache", "ls", ALIGN_CACHE=str(tmp_path / "own"))
+
+    assert "runs/sft on org/base" in done.out

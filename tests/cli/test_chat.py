@@ -119,6 +119,19 @@ def test_the_system_prompt_can_be_shown_set_and_taken_away():
     assert words(talk.speakers[0].told[1])[0] == "hi"
 
 
+def test_taking_the_system_prompt_away_tells_of_the_template_s_own():
+    talk = session(system="old")
+    talk.defaults = ["You are helpful."]
+
+    talk.run("/system none")
+    talk.run("/system")
+
+    own = 'system prompt: the template\'s own: "You are helpful."'
+    assert talk.display.lines[0] == talk.display.lines[2] == own
+    assert "where there is none" in talk.display.lines[1]
+    assert len(talk.display.lines) == 3
+
+
 def test_a_saved_conversation_is_a_row_to_train_on(tmp_path: Path):
     talk = session(2, system="S")
     talk.run("one")
@@ -188,7 +201,12 @@ def test_what_a_model_refuses_leaves_the_conversation_as_it_was():
         (("base", " "), 2, "the question is empty"),
         (("base",), 2, "stdin is empty"),
         (("bare", "hi"), 2, "no chat template"),
-        (("base", "hi", "--chat-template", "nowhere.jinja"), 2, "there is no file"),
+        (("base", "hi", "--chat-template", "nowhere.jinja"), 2, "--chat-template: there is no file"),
+        (("base", "hi", "--chat-template", "bare"), 2, "--chat-template: bare is a folder"),
+        (("nothing", "hi", "--dtype", "int8"), 2, 'there is no dtype "int8"'),
+        (("base", "hi", "--revision", "v1"), 2, "a local model has no revisions"),
+        (("reward", "hi", "--base", "file"), 2, "file: this file is not a model"),
+        (("runs/nothing", "hi"), 2, "runs/nothing: there is no such folder"),
         (("base", "hi", "--against", "nothing/at/all"), 2, "no such folder"),
         (("reward", "hi"), 2, "this is a classifier"),
         (("base", "hi", "--base", "bare"), 2, "whole model, which needs no base"),
@@ -203,6 +221,7 @@ def test_what_is_wrong_is_said_before_a_model_is_loaded(
     for name, template in (("base", "{{ messages }}"), ("bare", None)):
         model_files(tiny_model(tmp_path / name, template=template))
     adapter_files(tmp_path / "reward", tmp_path / "base", task_type="SEQ_CLS")
+    (tmp_path / "file").touch()
 
     done = align("chat", *arguments)
 
@@ -232,13 +251,18 @@ def test_one_question_gets_one_answer_on_stdout(align: Align, llama: Make, adapt
 
 @pytest.mark.slow
 def test_a_piped_text_is_one_question(llama: Make, tmp_path: Path, cache: Path):  # noqa: F811
-    llama()
+    (llama() / "chat_template.jinja").write_text(
+        "{% if messages[0]['role'] != 'system' %}<|im_start|>You are helpful.<|im_end|>{% endif %}"
+        "{% for turn in messages %}<|im_start|>{{ turn['content'] }}<|im_end|>{% endfor %}"
+    )
     argv = [sys.executable, "-m", "align_cli", "chat", "base", "--max-new-tokens", "2", "--json"]
     env = {**os.environ, "ALIGN_CACHE": str(cache), "HF_HUB_OFFLINE": "1"}
 
     done = subprocess.run(argv, input="two\nlines\n", cwd=tmp_path, env=env, capture_output=True, text=True, check=True)
 
-    assert json.loads(done.stdout)["question"] == "two\nlines"
+    view = json.loads(done.stdout)
+    assert view["question"] == "two\nlines"
+    assert (view["answers"][0]["system"], view["answers"][0]["template_system"]) == (None, "You are helpful.")
 
 
 class Terminal:

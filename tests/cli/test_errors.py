@@ -3,6 +3,8 @@ from __future__ import annotations
 import io
 import json
 
+import pytest
+
 from align_cli.cli.errors import as_text, report, without_secrets
 from align_cli.errors import EXIT_CODES, AlignError, DataError, Interrupted, Problem, RecipeError
 
@@ -17,6 +19,13 @@ def test_a_pipe_gets_one_line_per_problem():
     assert lines[0] == "error: r.yaml has 2 problems"
     assert lines[1].startswith("  r.yaml:3: x x x")
     assert lines[2:] == ["  a: bad", "      do b"]
+
+
+@pytest.mark.parametrize("place", ["bf16=maybe", "--bf16=maybe", "--bf16 maybe"])
+def test_an_override_that_is_the_place_is_not_said_again(place: str):
+    assert Problem("bf16: maybe: neither", place).placed == f"{place}: neither"
+    assert Problem("bf16: neither", "r.yaml:3").placed == "r.yaml:3: bf16: neither"
+    assert Problem("a: b: neither", "a").placed == "a: b: neither"
 
 
 def test_very_many_problems_are_counted_not_listed():

@@ -34,6 +34,8 @@ def converter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "    print('Traceback ...'); print('NotImplementedError: BPE pre-tokenizer was not recognized'); sys.exit(1)\n"
         "if os.environ['FAKE'] == 'lie':\n"
         "    open(out, 'wb').write(b'GGUF' + bytes(200))\n"
+        "if os.environ['FAKE'] == 'junk':\n"
+        "    open(out, 'wb').write(b'junk' + bytes(200))\n"
     )
     return tmp_path
 
@@ -50,6 +52,8 @@ def export(align: Align, folder: Path, *words: str, fake: str = "nothing"):
         (("base", "--gguf", "--outtype", "q3"), 2, 'no type "q3"'),
         (("base", "--gguf", "--converter", "base"), 2, "there is no convert_hf_to_gguf.py"),
         (("base", "--gguf"), 4, "git clone --depth 1"),
+        (("nothing/at/all", "--gguf"), 2, "no such folder"),
+        (("base", "base/config.json/x.gguf", "--gguf"), 2, "config.json is no folder"),
     ],
 )
 def test_what_is_missing_is_said_with_what_to_type(
@@ -70,7 +74,8 @@ def test_what_is_missing_is_said_with_what_to_type(
     [
         ("refuse", 2, "cannot convert this model: NotImplementedError: BPE pre-tokenizer was not recognized"),
         ("nothing", 2, "ended well and wrote nothing"),
-        pytest.param("lie", 1, "the work stopped|Error", marks=pytest.mark.slow),
+        pytest.param("lie", 1, "no GGUF file|holds no weights", marks=pytest.mark.slow),
+        pytest.param("junk", 1, r"is no GGUF file \(GGUF magic(.|\n)*hint: by hand", marks=pytest.mark.slow),
     ],
 )
 def test_a_converter_that_fails_or_lies_leaves_nothing(

@@ -103,6 +103,7 @@ def test_wishes_that_cannot_be_met_are_usage_errors(mix, words: list[str]):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.slow
 def test_a_lock_holds_until_a_row_changes(mix, tmp_path: Path):
     missing = mix("--locked")
     written = mix("--lock", "--json").document
@@ -156,6 +157,7 @@ def test_a_row_out_of_range_gets_the_range(align: Align, recipe: Path, number: s
     assert "1 to 10" in done.err
 
 
+@pytest.mark.slow
 def test_left_out_rows_are_listed_with_the_reason(align: Align, recipe: Path, tmp_path: Path):
     rows(tmp_path / "rows.jsonl", [*ROWS, ROWS[4]])
 
@@ -187,6 +189,7 @@ def test_escape_sequences_in_data_never_reach_the_terminal(align: Align, recipe:
         assert not set("\x1b\x07\x9b\u202e") & set(done.out)
 
 
+@pytest.mark.slow
 def test_a_difference_is_said_and_can_be_an_exit_code(align: Align, recipe: Path, tmp_path: Path):
     (tmp_path / "b.yaml").write_text(recipe.read_text().replace("held_out: 2", "held_out: 3"))
 
@@ -202,6 +205,7 @@ def test_a_difference_is_said_and_can_be_an_exit_code(align: Align, recipe: Path
     assert failed.document["splits"]["eval"]["only_b"] == 1
 
 
+@pytest.mark.slow
 def test_recipes_digests_locks_and_exports_can_be_compared(align: Align, recipe: Path, mix):
     digest = mix("--lock", "--to", "out/", "--json").document["digest"]
 
@@ -210,6 +214,7 @@ def test_recipes_digests_locks_and_exports_can_be_compared(align: Align, recipe:
         assert (name, done.code, done.err) == (name, 0, "")
 
 
+@pytest.mark.slow
 def test_a_lock_whose_mixture_is_gone_is_compared_by_what_it_says(align: Align, recipe: Path, mix, tmp_path: Path):
     mix("--lock")
     cache = str(tmp_path / "empty cache")
@@ -221,6 +226,7 @@ def test_a_lock_whose_mixture_is_gone_is_compared_by_what_it_says(align: Align, 
     assert again.document["same"] is True
 
 
+@pytest.mark.slow
 def test_explain_says_what_changed_and_builds_nothing(align: Align, recipe: Path, mix, tmp_path: Path):
     env = {"ALIGN_CACHE": str(tmp_path / "own cache")}
     before = align("mix", "explain", "r.yaml", "--task", "sft", "--json", **env).document
@@ -236,6 +242,7 @@ def test_explain_says_what_changed_and_builds_nothing(align: Align, recipe: Path
     assert len([path for path in (tmp_path / "own cache" / "mixtures").iterdir() if path.name[0] != "."]) == 1
 
 
+@pytest.mark.slow
 def test_an_export_is_named_and_not_overwritten(mix, tmp_path: Path):
     first = mix("--to", "rows.out.jsonl", "mixture.held_out=null")
     second = mix("--to", "rows.out.jsonl", "mixture.held_out=null")

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 import sys
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -153,6 +154,21 @@ ROW = {
     "segments": [["<user>?\n", False], ["yes\nno", True], ["\n", False]], "num_tokens": 7, "num_in_loss": 3,
     "truncated": True, "note": "",
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("source", "place", "shown"),
+    [
+        (str(Path.cwd() / "x" / "rows.jsonl"), "x/rows.jsonl, row 16", "x/rows.jsonl, row 16;"),
+        ("mine", "x/rows.jsonl, row 16", "mine, x/rows.jsonl, row 16;"),
+    ],
+)
+def test_a_source_that_is_the_row_s_file_is_named_once(source: str, place: str, shown: str):
+    stream = io.StringIO()
+
+    render.row({**ROW, "source": source, "place": place}, stream)
+
+    assert f"Row 3 of 450  {shown}" in stream.getvalue()
 
 
 def test_a_row_shows_its_mask_its_place_and_that_it_is_cut():

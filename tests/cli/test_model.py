@@ -98,6 +98,69 @@ def test_info_of_an_adapter_whose_base_is_gone_still_tells_of_the_adapter(align:
     assert "nowhere" in view["problems"][0]
 
 
+@pytest.mark.parametrize("base", ["file", "some-owner/some-model", "./nothing"])
+def test_info_does_not_invent_a_base_that_was_asked_for(align: Align, tmp_path: Path, base: str):
+    adapter_files(tmp_path / "lost", "./nowhere")
+    (tmp_path / "file").touch()
+
+    asked = align("model", "info", "lost", "--base", base)
+    view = align("model", "info", "lost", "--json").document
+
+    assert (asked.code, asked.out) == (2, "")
+    assert view["chain"]["base"] == {"name": "./nowhere", "revision": None, "folder": None}
+
+
+def test_info_of_an_adapter_keeps_the_base_s_weights_apart(align: Align, base: Path, tmp_path: Path):
+    adapter_files(tmp_path / "sft", base)
+
+    page = align("model", "info", "sft").out
+
+    assert page.index("Adapter") < page.index("rank") < page.index("Base") < page.index("weights ")
+
+
+@pytest.mark.parametrize("words", [("chat", "{}", "hi"), ("model", "info", "{}"), ("model", "merge", "{}")])
+def test_a_run_without_a_model_tells_its_state_and_a_checkpoint_that_can_be_used(
+    align: Align, tmp_path: Path, words: tuple[str, ...]
+):
+    from tests.runs import folders
+
+    folders.checkpoint(folders.prepared(tmp_path / "runs" / "cut"), 2)
+    folders.failed(folders.prepared(tmp_path / "runs" / "broken"))
+
+    for run, state in (("cut", "this run was interrupted"), ("broken", "this run failed")):
+        done = align(*(word.format(f"runs/{run}") for word in words))
+        assert done.code == 2
+        assert f"runs/{run}: {state} and has no model" in done.err
+        assert ("checkpoint-2 can be used" in done.err) is (run == "cut")
+
+
+@pytest.mark.parametrize(
+    "command", [("chat", "hi"), ("model", "info"), ("model", "merge"), ("model", "export", "--gguf")]
+)
+@pytest.mark.parametrize(
+    ("word", "hint"),
+    [
+        ("runs/sf", "did you mean runs/sft?"),
+        ("sft", "did you mean runs/sft?"),
+        ("runs/zzzzzz", "align runs ls lists"),
+        ("./sft", "did you mean runs/sft?"),
+    ],
+)
+def test_a_path_that_is_no_run_gets_the_same_answer_everywhere(
+    align: Align, tmp_path: Path, command: tuple[str, ...], word: str, hint: str
+):
+    from tests.runs import folders
+
+    folders.prepared(tmp_path / "runs" / "sft")
+    at = 1 if command[0] == "chat" else 2
+
+    done = align(*command[:at], word, *command[at:])
+
+    assert done.code == 2
+    assert f"{word}: there is no such folder" in done.err
+    assert hint in done.err
+
+
 def test_info_never_fetches(align: Align):
     done = align("model", "info", "some-owner/some-model", HF_HUB_OFFLINE=None, HF_HUB_CACHE="hub")
 
@@ -128,6 +191,12 @@ def test_info_loads_nothing_heavy(base: Path, tmp_path: Path):
         (("merge", "sft", "base"), 2, "is read from there"),
         (("merge", "sft", "full"), 2, "not empty"),
         (("merge", "sft", "."), 2, "the folder you are in"),
+        (("merge", "sft", "full/mine/below"), 2, "mine is no folder"),
+        (("merge", "sft", "/proc/new/model"), 2, "/proc/new/model cannot be written"),
+        (("merge", "sft", "--base", "full/mine"), 2, "this file is not a model"),
+        (("merge", "sft", "--base-revision", "v1"), 2, "a local model has no revisions"),
+        (("info", "base", "--revision", "v1"), 2, "a local model has no revisions"),
+        (("info", "sft", "--revision", "v1"), 2, "a local model has no revisions"),
     ],
 )
 def test_what_is_wrong_is_said_in_one_message(
@@ -150,6 +219,22 @@ def test_what_is_wrong_is_said_in_one_message(
     assert "Traceback" not in done.err
     assert done.out == ""
     assert sorted(str(path) for path in tmp_path.rglob("*")) == before
+
+
+def test_a_merge_never_takes_the_place_of_a_run_that_is_going_on(align: Align, base: Path, tmp_path: Path):
+    from align_cli.runs import directory
+    from tests.runs import folders
+
+    adapter_files(tmp_path / "sft", base)
+    run = folders.prepared(tmp_path / "going")
+    directory.lock(run)
+
+    done = align("model", "merge", "sft", "going", "--force")
+    directory.release(run)
+
+    assert done.code == 2
+    assert "a run is at work there" in done.err
+    assert (run / "align" / "plan.json").is_file()
 
 
 @pytest.mark.slow

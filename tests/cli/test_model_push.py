@@ -282,13 +282,21 @@ def test_an_unfinished_run_is_refused(tmp_path, hub, push):
     assert "runs/b is interrupted: only a finished run can be pushed" in done.err
 
 
+def test_public_and_private_at_once_are_a_mistake(run, hub, push):
+    done = push("a", "--public", "--private")
+
+    assert done.code == 2
+    assert "contradict each other" in done.err
+    assert not hub.repositories
+
+
 def test_changed_files_are_refused_unless_they_are_meant(run, hub, push):
     (run / "model.safetensors").write_bytes(b"x" * 700)
 
     refused, meant = push("a"), push("a", "--as-is")
 
     assert refused.code == 3
-    assert "model.safetensors: changed its content is another one" in refused.err
+    assert "model.safetensors: changed: its content is another one" in refused.err
     assert meant.code == 0
     assert hub.files("me/a")["model.safetensors"] == b"x" * 700
 

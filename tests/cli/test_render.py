@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 
@@ -35,6 +36,29 @@ def preparation(report=REPORT) -> str:
     stream = io.StringIO()
     render.preparation(report, PLAN, stream, from_store=False)
     return stream.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("name", "fact", "told"),
+    [
+        ("cpu_rows_end_to_end", True, ("batches", "rows end to end, without padding")),
+        (
+            "reference",
+            {"model": "org/sft", "separate": False, "train_rows": 3},
+            ("reference", "org/sft, the model before training, train rows 3"),
+        ),
+        (
+            "first_step",
+            {"loss": 0.7, "drift_per_token": 0.0},
+            ("first step", "loss 0.7, drift from the reference in nats a token 0"),
+        ),
+        ("of_a_plugin", {"its_own": 1}, ("of a plugin", "its own 1")),
+    ],
+)
+def test_what_a_run_found_out_is_told_in_words(name: str, fact: Any, told: tuple[str, str]) -> None:
+    from align_cli.cli.render.run import _told
+
+    assert _told(name, fact) == told
 
 
 def test_everything_dropped_or_cut_is_shown():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 
@@ -145,6 +146,17 @@ def test_verified_files_are_right(two, align):
     assert "as it was" in done.out
 
 
+def test_a_run_without_a_manifest_cannot_be_verified(two, align):
+    folders.prepared(two / "c")
+
+    done = align("runs", "show", "c", "--verify", "--json")
+
+    assert done.code == 3
+    assert done.document["verified"] is None
+    assert done.error["problems"][0]["where"] == "c"
+    assert "nothing to verify against" in done.error["problems"][0]["message"]
+
+
 def test_a_changed_file_is_found_and_fails_the_command(two, align):
     (two / "runs" / "a" / "model.safetensors").write_bytes(b"x" * 700)
 
@@ -220,7 +232,8 @@ def test_a_picture_is_really_an_svg_with_its_names_as_text(two, align):
     done = align("runs", "show", "b", "--plot", "x.svg", "--json")
 
     assert done.code == 0, done.err
-    assert done.document["file"] == "x.svg"
+    assert (done.document["file"], done.document["replaced"]) == ("x.svg", False)
+    assert "x.svg, in place of the picture" in align("runs", "show", "b", "--plot", "x.svg").out
     tree = ElementTree.parse(two / "x.svg")
     words = {"".join(node.itertext()).strip() for node in tree.iter("{http://www.w3.org/2000/svg}text")}
     assert {"rewards/chosen", "eval_rewards/rejected", "rewards/margins", "step"} <= words
@@ -244,6 +257,7 @@ def test_two_runs_are_compared(two, align):
     assert (done.code, done.err) == (0, "")
     assert "A  runs/a  finished, sft" in done.out
     assert "B  runs/b  interrupted, dpo" in done.out
+    assert not re.search(r"[0-9a-f]{13}", done.out), "whole digests"
 
 
 def test_a_comparison_fits_a_narrow_terminal_and_is_json(two, align):

@@ -29,3 +29,10 @@ def test_a_misspelt_key_is_suggested(align: Align):
 
     assert done.code == 2
     assert "did you mean learning_rate?" in done.err
+
+
+def test_another_tool_s_word_for_a_key_is_translated_as_in_a_recipe(align: Align):
+    done = align("task", "show", "sft", "lr")
+
+    assert done.code == 2
+    assert "learning_rate is what it is called here" in done.err

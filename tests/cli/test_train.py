@@ -24,6 +24,36 @@ def test_a_dry_run_shows_values_with_their_origin_and_writes_nothing(align: Alig
     assert sorted(tmp_path.iterdir()) == before
 
 
+def test_a_dry_run_of_a_restart_says_that_the_old_run_is_moved_aside(align: Align, recipe: Path, tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "old.txt").touch()
+
+    said = [
+        note["message"]
+        for note in align("train", "sft", "r.yaml", "--dry-run", "--restart", "--json").document["notes"]
+    ]
+
+    assert "a run would move what out holds aside, and begin anew (--restart)" in said
+    assert (tmp_path / "out" / "old.txt").exists()
+
+
+def test_a_shipped_recipe_s_places_are_in_a_file(align: Align):
+    done = align("train", "kto", "smollm2-135m/kto/laptop", "--dry-run")
+
+    assert "  laptop.yaml:" in done.out
+
+
+@pytest.mark.parametrize(("dora", "loader"), [(True, "peft"), (False, "transformers")])
+def test_what_loads_a_model_is_said_truthfully(dora: bool, loader: str, tmp_path: Path):
+    from align_cli.cli.train import _next
+    from align_cli.recipe.load import load
+    from align_cli.tasks import sft
+
+    words = ["model_name_or_path=m", "dataset_name=rows.jsonl", "use_peft=true", f"use_dora={dora}"]
+
+    assert _next(tmp_path, load(words, sft.TASK))[1].startswith(f"{loader} loads it from {tmp_path}")
+
+
 def test_a_dry_run_counts_rows_and_steps(align: Align, recipe: Path):
     view = align("train", "sft", "r.yaml", "--dry-run", "--json").document
 

@@ -65,8 +65,23 @@ def test_evaluations_and_checkpoints_are_counted(recipe, laptop):
 
     plan = make(asked, laptop, RUN, num_train=100)
 
-    assert plan.num_evaluations == 2
-    assert plan.num_checkpoints == 3  # after 4, 8, and at the end
+    assert plan.num_evaluations == 3  # after 4, 8, and at the end
+    assert plan.num_checkpoints == 3
+
+
+@pytest.mark.parametrize(
+    ("values", "evaluations"),
+    [
+        ({"max_steps": 3, "eval_steps": 2}, 2),  # after 2 and at the end
+        ({"max_steps": 4, "eval_steps": 2}, 2),  # the last step has just been evaluated
+        ({"max_steps": 4, "eval_steps": 2, "load_best_model_at_end": True}, 3),  # the best one takes its place
+        ({"max_steps": 4, "eval_strategy": "epoch"}, 1),
+    ],
+)
+def test_the_end_is_evaluated_unless_it_has_just_been(recipe, laptop, values, evaluations):
+    asked = recipe(**{"eval_strategy": "steps", **values})
+
+    assert make(asked, laptop, RUN, num_train=100).num_evaluations == evaluations
 
 
 def test_a_strategy_read_as_false_means_no(recipe, laptop):

@@ -72,6 +72,15 @@ def test_the_report_counts_what_was_kept_dropped_and_held_out(jsonl: Jsonl) -> N
     assert not set(questions(built)) & set(questions(built, "eval"))
 
 
+def test_bad_rows_of_a_list_on_one_line_are_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text(json.dumps([*chats(2), {"messages": []}, *chats(1, 9), {"messages": 3}]))
+
+    with pytest.raises(DataError) as caught:
+        mixed("a.json")
+
+    assert [problem.where for problem in caught.value.problems] == ["a.json:1 (row 3)", "a.json:1 (row 5)"]
+
+
 def test_the_same_mixture_is_built_once_whatever_its_files_are_called(jsonl: Jsonl, tmp_path: Path) -> None:
     first = mixed(jsonl("a.jsonl", chats(10)))
     os.rename("a.jsonl", "b.jsonl")

@@ -100,6 +100,14 @@ def test_a_system_prompt_for_plain_text_is_a_problem_unless_other_sources_make_t
     assert not any(fact.problems for fact in facts(text, turns))
 
 
+def test_plain_text_is_noted_as_what_no_template_touches_unless_other_sources_make_turns_of_it(jsonl: Jsonl) -> None:
+    text = Source(path=jsonl("a.jsonl", [{"prompt": "q", "completion": "a"}]))
+    turns = Source(path=jsonl("b.jsonl", chats(1)))
+
+    assert "no chat template is applied" in facts(text)[0].notes[0]
+    assert not any(fact.notes for fact in facts(text, turns))
+
+
 def test_what_a_layout_decides_is_noted_and_the_columns_are_known(jsonl: Jsonl) -> None:
     path = jsonl("a.jsonl", [{"id": 1, "turn1": "q", "turn2": "a"}])
 

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
 import pytest
 
 from align_cli.errors import LaunchError, UsageError
-from align_cli.models.locate import check, locate, locate_tokenizer
+from align_cli.models.finding import places
+from align_cli.models.locate import chain, check, locate, locate_tokenizer
 from tests.models.tiny import tiny_model
 
 
@@ -93,6 +95,26 @@ def test_a_hub_model_that_is_not_cached_cannot_be_had_offline(tmp_path: Path, mo
         locate("some-owner/some-model")
 
     assert "local folder" in caught.value.hint
+
+
+def test_what_only_looks_converts_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(100))
+
+    with pytest.raises(UsageError, match=r"m\.gguf: this GGUF file is not converted yet"):
+        chain(str(tmp_path / "m.gguf"), only_here=True)
+
+    assert not (tmp_path / "cache" / "models").exists()
+
+
+def test_a_converted_folder_says_which_file_it_was_made_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ALIGN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(places, "convert", lambda what, source, folder: tiny_model(folder))  # half a minute
+    (tmp_path / "m.gguf").write_bytes(b"GGUF" + bytes(100))
+
+    folder = locate(str(tmp_path / "m.gguf"))
+
+    assert json.loads((folder / "align" / "made_of.json").read_text()) == {"gguf": str(tmp_path / "m.gguf")}
 
 
 @pytest.mark.slow

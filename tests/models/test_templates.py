@@ -28,6 +28,19 @@ def test_chatml_renders_turns_between_its_markers() -> None:
     assert text == "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nHello.<|im_end|>\n<|im_start|>assistant\n"
 
 
+def test_the_system_text_that_a_template_puts_by_itself_is_found() -> None:
+    insisting = (
+        "{% if messages[0]['role'] != 'system' %}<s>system\nYou are helpful.</s>\n{% endif %}"
+        "{% for turn in messages %}<s>{{ turn['role'] }}\n{{ turn['content'] }}</s>\n{% endfor %}"
+    )
+    into_the_user = "{% for turn in messages %}<s>{{ turn['content'] }}\n{% endfor %}"
+    refusing = "{% if messages[0]['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}Hi"
+
+    assert Template(insisting, "test").default_system({}) == "You are helpful."
+    for text in (templates.shipped("chatml").text, templates.shipped("zephyr").text, into_the_user, refusing):
+        assert Template(text, "test").default_system(EOS) is None
+
+
 @pytest.mark.parametrize(("name", "said"), [("zephyr", "Hello.</s>"), ("chatml", "Hello.<|im_end|>")])
 def test_a_shipped_template_marks_the_answer_with_its_end(name: str, said: str) -> None:
     text, spans = templates.shipped(name).render_spans([*CHAT, *CHAT[1:]], EOS)

@@ -44,7 +44,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("text", "said"),
     [
         ("import not_there_at_all", "ModuleNotFoundError: No module named 'not_there_at_all'"),
-        ("TASK = (", "SyntaxError: '(' was never closed"),
+        ("TASK = (", "SyntaxError: '(' was never closed, in "),
+        ("\nTASK = (", "align_odd.py:2"),
         ("raise SystemExit('out')", "SystemExit: out"),
         ("OTHER = 1", "has no attribute 'TASK'"),
         ("TASK = 1", "align_odd:TASK is a int, not a Task"),
@@ -60,8 +61,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (task("odd", "run=None"), "run is a NoneType, not a function"),
     ],
     ids=[
-        "import", "syntax", "exit", "attribute", "type", "incomplete", "name", "class", "package", "text", "without",
-        "rows", "shape-of-rows", "shape", "run",
+        "import", "syntax", "line", "exit", "attribute", "type", "incomplete", "name", "class", "package", "text",
+        "without", "rows", "shape-of-rows", "shape", "run",
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_registered_value_is_said(text: str, said: str, run: Align, site: Path, place: Path):

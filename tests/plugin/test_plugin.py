@@ -65,7 +65,7 @@ def test_a_dry_run_needs_no_torch_and_shows_its_defaults(run: Align, simpo: Path
     [
         ("simpo_gama=1", "did you mean simpo_gamma?"),
         ("simpo_gamma=-1", "a negative margin rewards the rejected answer"),
-        ("simpo_gamma=wide", 'simpo_gamma: expected a number, not "wide"'),
+        ("simpo_gamma=wide", 'simpo_gamma=wide: expected a number, not "wide"'),
         ("loss_type=hing", "did you mean hinge?"),
         ("sync_ref_model=true", "a key of dpo and kto, not of simpo"),
     ],

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from align_cli import registry
-from align_cli.errors import Problem
+from align_cli.errors import Problem, RecipeError
 from align_cli.recipe.fields import fields_of
+from align_cli.recipe.load import load
 from align_cli.recipe.ranges import RANGES
-from tests.recipe.conftest import Write
+from align_cli.tasks import dpo
+from tests.recipe.conftest import LEAST, Write
 
 One = Callable[..., Problem]
 
@@ -114,6 +116,7 @@ def test_a_loss_mask_that_the_data_cannot_have_is_a_problem(problem: One, source
         ("trust_remote_code: true", "trust_remote_code", "will run here"),
         ("save_only_model: true", "save_only_model", "cannot be resumed"),
         ("dtype: float16", "dtype", "NaN"),
+        ("max_prompt_length: 4", "max_prompt_length", "it is for preference tasks"),
         (HELD_OUT, "mixture.held_out", "never used"),
     ],
 )
@@ -162,7 +165,26 @@ def test_preference_losses_and_their_weights(problem: One) -> None:
     found = problem("loss_type: [sigmoid, sft]\nloss_weights: [1.0]\n", name="dpo")
 
     assert "1 loss_weights for 2 loss types" in found.message
-    assert "use_peft" in problem("sync_ref_model: true\nuse_peft: true\n", name="dpo").message
+    moved = problem("sync_ref_model: true\nuse_peft: true\n", name="dpo")
+    assert "use_peft" in moved.message
+    assert moved.hint == "sync_ref_model: false, or use_peft: false"
+
+
+def test_a_number_out_of_range_can_be_left_out(problem: One) -> None:
+    found = problem("beta: 0\n", name="dpo")
+
+    assert (found.message, found.hint) == ("beta is 0, expected more than 0", "remove it: the default is 0.1")
+
+
+def test_a_missing_value_is_named_at_the_value_that_needs_it(here: Path) -> None:
+    (here / "r.yaml").write_text(LEAST + "loss_type: exo_pair\n")
+
+    with pytest.raises(RecipeError) as caught:
+        load(["r.yaml"], dpo.TASK)
+
+    (found,) = caught.value.problems
+    assert found.where == "r.yaml:5"
+    assert found.message == "label_smoothing is 0, and loss_type exo_pair needs it above 0"
 
 
 def test_every_range_is_for_a_key_that_exists() -> None:

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align_cli.recipe.decode import WrongType, decode, encode, typed
@@ -48,7 +48,6 @@ def field(annotation: str, choices: tuple[str, ...] = (), name: str = "key") -> 
         ("Optional[int]", "7", 7),
         ("Union[str, list[str]]", ["x"], ["x"]),
         ("ParallelismConfig | None", {"tp": 2}, {"tp": 2}),
-        ("str", ["only"], "only"),
     ],
 )
 def test_a_value_is_typed_by_its_field(annotation: str, given_: Any, expected: Any) -> None:
@@ -88,6 +87,12 @@ def test_some_text_fields_have_a_meaning_for_true() -> None:
         ("dict | None", [1, 2], "a mapping or null, not a list"),
         ("list[float]", "a,b", "numbers"),
         ("dict | None", "{a: [}", "JSON"),
+        ("float", [0.1], "a number, not a list"),
+        ("str", ["only"], "text, not a list"),
+        ("list[str] | None", 5, "a list or null, not 5"),
+        ("None | str | list[str]", 5, "text or a list or null, not 5"),
+        ("dict | str | None", 3, "text or a mapping or null, not 3"),
+        ("dict | str | None", True, "text or a mapping or null, not true"),
     ],
 )
 def test_what_does_not_fit_says_what_was_expected(annotation: str, given_: Any, said: str) -> None:
@@ -95,6 +100,15 @@ def test_what_does_not_fit_says_what_was_expected(annotation: str, given_: Any, 
         typed(field(annotation), given_)
 
     assert said in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [3, "3", "x", True, ["a"]])
+def test_arguments_of_a_call_are_a_mapping(value: Any) -> None:
+    arguments = field("dict[str, Any] | str | None", name="model_init_kwargs")
+
+    assert typed(arguments, '{"a": 1}') == {"a": 1}
+    with pytest.raises(WrongType, match="a mapping or null, not"):
+        typed(arguments, value)
 
 
 def test_a_wrong_choice_suggests_the_near_one() -> None:
@@ -159,6 +173,7 @@ RECIPES = st.builds(
 )
 
 
+@settings(max_examples=40)  # a recipe is large: drawing one costs more than the test
 @given(recipe=RECIPES)
 def test_a_recipe_survives_json(recipe: Recipe) -> None:
     text = json.dumps(encode(recipe))

@@ -101,6 +101,9 @@ CASES = [
     ("sft", OLD),
     ("cpt", "model_name_or_path: m\ndataset_mixer: {a: 1}\ndataset_splits: [train]\ntext_column: body\n"),
     ("dpo", "model_name_or_path: m\ntorch_dtype: null\ndatasets_mixer: {a: 0.3}\nrpo_alpha: 0.5\noptim: adamw_hf\n"),
+    ("dpo", "model_name_or_path: m\nmixture: a\nloss_type: hinge\nrpo_alpha: 1.0\n"),
+    ("dpo", "model_name_or_path: m\nmixture: a\nrpo_alpha: 1.0  # both\nloss_type:\n- hinge\n"),
+    ("sft", "model_name_or_path: m\nmixture: a\nwarmup_ratio: 0.2\nwarmup_steps: 0\n"),
     ("orpo", "model_name_or_path: m\ndataset_name: a\nchat_template: '{{ x }}'\nhub_model_revision: v\n"),
     (
         "sft",

@@ -261,7 +261,7 @@ def test_our_own_block_in_full(data: Write) -> None:
         ("sources: [{path: a, rows: 0}]", "rows is 0", ""),
         ("sources: [{path: a, rows: 2, fraction: 0.1}]", "both say how much", "keep one"),
         ("sources: [{name: a}]", "has no path", "path:"),
-        ("sources: [{path: [a]}, b]\n  x: 1", "unknown key mixture.x", "known:"),
+        ("sources: [{path: a}, b]\n  x: 1", "unknown key mixture.x", "known:"),
         ("sources: [a]\n  on_bad_rows: ignore", "one of error, skip", ""),
         ("sources: [a]\n  held_out: 0", "more than 0", "remove it"),
         ("sources: [a]\n  held_out: 1.5", "a whole number", ""),

@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from align_cli.errors import Problem
+from align_cli.errors import Problem, RecipeError
 from align_cli.recipe import mixtures, renames
 from align_cli.recipe.fields import fields_of
-from align_cli.recipe.load import BLOCKS
-from tests.recipe.conftest import Write, task
+from align_cli.recipe.load import BLOCKS, load
+from align_cli.tasks import dpo
+from tests.recipe.conftest import LEAST, Write, task
 
 One = Callable[..., Problem]
 
@@ -101,6 +103,25 @@ def test_a_warmup_ratio_that_is_a_number_of_steps_is_a_problem(problem: One) -> 
     assert "warmup_steps" in problem("warmup_ratio: 100\n").hint
 
 
+def test_another_method_is_not_trained_in_place_of_a_reference_free_one(problem: One, recipe: Write) -> None:
+    found = problem("reference_free: true\n", name="dpo")
+
+    assert (found.where, "another method" in found.message) == ("recipe.yaml:5", True)
+    assert "orpo" in found.hint
+    for line, name in (("reference_free: false\n", "dpo"), ("reference_free: true\n", "orpo")):
+        assert "is ignored" in str(recipe(line, name=name).notes)
+
+
+@pytest.mark.parametrize("word", ["ref_model", "reference_model", "ref_model_name_or_path"])
+def test_a_reference_model_is_pointed_to_or_denied(problem: One, word: str, here: Path) -> None:
+    assert problem(f"{word}: x\n", name="orpo").hint == "orpo has no reference model"
+    if word != "ref_model_name_or_path":
+        (here / "r.yaml").write_text(LEAST + f"{word}: x\n")
+        with pytest.raises(RecipeError, match="a problem") as caught:
+            load(["r.yaml"], dpo.TASK)
+        assert "ref_model_name_or_path is what it is called here" in str(caught.value.problems)
+
+
 def test_a_word_that_is_a_field_of_the_task_is_not_old(recipe: Write) -> None:
     assert recipe("max_completion_length: 9\n", name="orpo").values["max_completion_length"] == 9
     assert "max_completion_length" not in recipe("max_completion_length: 9\n", name="dpo").values
@@ -122,6 +143,7 @@ def test_no_key_of_the_table_is_known_to_every_task() -> None:
 
 def test_every_suggested_word_exists() -> None:
     known = {key for name in ("sft", "dpo", "orpo") for key in fields_of(task(name).configs)} | mixtures.DATA_KEYS
+    known |= set(fields_of(("align_cli.recipe.schema:ReferenceFields",)))
     meant = {word.partition(".")[0] for words in renames._words().values() for word in words}
 
     assert {word for word in meant if not word.startswith("--")} <= known | BLOCKS

@@ -12,8 +12,9 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from align_cli.cli.chat_session import in_force
 from align_cli.cli.errors import as_text, without_secrets
-from align_cli.cli.render.page import emit, pairs
+from align_cli.cli.render.page import count, emit, pairs
 from align_cli.cli.signs import one_line, visible
 from align_cli.cli.text import columns, has_colour, is_terminal, style
 from align_cli.errors import AlignError
@@ -47,7 +48,7 @@ class Conversation:
             rows.append(("template", f"{one['template']}, an answer ends with {ends}{empty}"))
             if one["note"]:
                 rows.append(("", Text(one["note"], style="yellow")))
-            rows.append(("system", "none" if one["system"] is None else one_line(one["system"], _LONGEST)))
+            rows.append(("system", one_line(in_force(one["system"], one["template_system"]), _LONGEST)))
         how = "greedy" if sampling.is_greedy else f"temperature {sampling.temperature:g}, top-p {sampling.top_p:g}"
         rows.append(("answers", f"{how}, at most {sampling.max_new_tokens:,} tokens"))
         emit(self._talk, pairs(rows), Text("/help lists the commands, Ctrl-C ends an answer, Ctrl-D leaves", "dim"))
@@ -66,7 +67,7 @@ class Conversation:
         """A word about answers that did not end by themselves."""
         who = f"{self._names[number]}: " if len(self._names) > 1 else ""
         if reply.stopped == "length":
-            self.say(f"({who}cut off after {reply.new_tokens:,} tokens: --max-new-tokens allows more)")
+            self.say(f"({who}cut off after {count(reply.new_tokens, 'token')}: --max-new-tokens allows more)")
         elif reply.stopped == "interrupted":
             self.say(f"({who}stopped)")
 

@@ -47,7 +47,8 @@ def curves(pictures: Sequence[Picture], stream: TextIO, *, is_logarithmic: bool,
 
 def drawn(view: dict[str, Any], stream: TextIO) -> None:
     """What there is to say about the pictures: where they are, and what is not in them."""
-    said = [Text(f"drawn: {view['file']}")] if view["file"] else []
+    before = ", in place of the picture that was there" if view["replaced"] else ""
+    said = [Text(f"drawn: {view['file']}{before}")] if view["file"] else []
     for picture in view["pictures"]:
         for curve in picture["curves"]:
             if curve["missing"]:

@@ -24,9 +24,14 @@ Pairs = list[tuple[str, str | Text]]
 def model(view: Mapping[str, Any], stream: TextIO) -> None:
     """`align model info`: the document that `--json` prints, see `models.describe.Description`."""
     title = Text(view["name"], style="bold").append(f"  {view['holds']}", style="dim")
-    blocks: list[RenderableType] = [title, pairs(_facts(view))]
+    place: Pairs = [("folder", view["folder"])]
     if view["adapter"]:
+        blocks: list[RenderableType] = [title, pairs(place)]
         blocks += [heading("Adapter"), pairs(_adapter(view["adapter"], view["adapter_weights"]))]
+        if facts := _facts(view):
+            blocks += [heading("Base"), pairs(facts)]
+    else:
+        blocks = [title, pairs(place + _facts(view))]
     if view["chain"]:
         made = "Made of" if view["merged"] else "Chain"
         blocks += [heading(made), pairs(_chain(view["chain"]))]
@@ -119,8 +124,9 @@ class _Bar:
 
 
 def _facts(view: Mapping[str, Any]) -> Pairs:
+    """Of the weights at the bottom: a plain model's own, or those of an adapter's base."""
     shape = view["architecture"]
-    rows: Pairs = [("folder", view["folder"])]
+    rows: Pairs = []
     if shape["class"] or shape["model_type"]:
         parts = [str(shape["class"] or shape["model_type"])]
         for key, noun in (("layers", "layer"), ("heads", "head"), ("experts", "expert")):

@@ -62,6 +62,8 @@ def _values(recipe: Mapping[str, Any], short: Callable[[str], str], *, defaults:
 def _shortener(path: str) -> Callable[[str], str]:
     """Places in the recipe itself without its folder: the page's first line has it."""
     name = path.rpartition("/")[2]
+    if path and "." not in name:
+        name = f"{name}.yaml"  # a shipped recipe, whose name is said without
     return lambda place: f"{name}{place[len(path) :]}" if path and place.startswith(f"{path}:") else place
 
 

@@ -112,7 +112,7 @@ def _facts(report: Mapping[str, Any], plan: Mapping[str, Any]) -> list[tuple[str
         source = str(template.get("source") or "")
         rows.append(("template", "the tokenizer's own" if source == "the tokenizer" else source))
     elif "template" in report:
-        rows.append(("template", "none: these rows are plain text, not conversations"))
+        rows.append(("template", "none: these rows are plain text, to which no chat template is applied"))
     if plan.get("num_steps"):
         per_epoch = f" ({plan['steps_per_epoch']:,} per epoch)" if plan.get("steps_per_epoch") else ""
         rows.append(("steps", f"{plan['num_steps']:,}{per_epoch}, {plan['global_batch_size']} {unit} each"))

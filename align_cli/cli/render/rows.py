@@ -6,6 +6,7 @@ copy them.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
@@ -110,7 +111,9 @@ def _title(row: Mapping[str, Any]) -> str:
 
 def _aside(row: Mapping[str, Any]) -> str:
     place = str(row["place"] or row["source"])
-    words = [one_line(place if place.startswith(row["source"]) else f"{row['source']}, {place}")]
+    file = place.rpartition(", row ")[0]
+    is_said = place.startswith(row["source"]) or os.path.abspath(file) == os.path.abspath(row["source"])
+    words = [one_line(place if is_said else f"{row['source']}, {place}")]
     if row["num_tokens"] is not None:
         words.append(f"{count(row['num_tokens'], 'token')}, {row['num_in_loss']:,} in the loss")
     if row["truncated"]:

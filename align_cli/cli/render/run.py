@@ -52,7 +52,11 @@ def _head(view: Mapping[str, Any]) -> _Pairs:
     if steps["done"] is not None or steps["total"] is not None:
         of = f" of {steps['total']:,}" if steps["total"] is not None else ""
         epochs = f", {_epochs(steps['epochs'])}" if isinstance(steps["epochs"], int | float) else ""
-        batch = f", {steps['global_batch_size']} sequences each" if steps["global_batch_size"] else ""
+        batch = (
+            f", {steps['global_batch_size']} {view['data']['unit'] or 'sequences'} each"
+            if steps["global_batch_size"]
+            else ""
+        )
         rows.append(("steps", f"{number(steps['done']) or 0}{of}{epochs}{batch}"))
     if timing["seconds"]:
         speed = f", {timing['tokens_per_second']:,.0f} tokens/s" if timing["tokens_per_second"] else ""
@@ -186,7 +190,7 @@ def _checks(view: Mapping[str, Any], stream: TextIO) -> list[RenderableType]:
         trained = stop.get("trained")
         words = f"{one_line(str(stop.get('text')))} is {'' if trained else 'NOT '}trained"
         facts.append(("stop token", Text(words, style="" if trained else "red")))
-    facts += [(one_line(name), one_line(_fact(fact), _LONGEST)) for name, fact in view["facts"].items()]
+    facts += [_told(name, fact) for name, fact in view["facts"].items()]
     blocks: list[RenderableType] = [heading("Checks"), pairs(facts)] if facts else []
     if view["warnings"]:
         blocks += [heading("Warnings"), lines(Text(one_line(one, _LONGEST), "yellow") for one in view["warnings"])]
@@ -253,10 +257,24 @@ def _verdict(one: Mapping[str, str]) -> Text:
     return Text(words, style="green" if one["verdict"] == "as it was" else "dim" if good else "red")
 
 
+def _told(name: str, fact: Any) -> tuple[str, str]:
+    """A fact of our own in words; whatever else a task found out, as it called it."""
+    if name == "cpu_rows_end_to_end":
+        return "batches", "rows end to end, without padding" if fact else "rows side by side, padded"
+    if name == "reference" and isinstance(fact, Mapping):
+        kind = "a model of its own" if fact.get("separate") else "the model before training"
+        rest = {key: value for key, value in fact.items() if key not in ("separate", "model")}
+        return "reference", one_line(f"{fact.get('model')}, {kind}, {_fact(rest)}", _LONGEST)
+    if name == "first_step" and isinstance(fact, Mapping):
+        words = {"drift_per_token": "drift from the reference in nats a token"}
+        return "first step", one_line(_fact({words.get(key, key): value for key, value in fact.items()}), _LONGEST)
+    return one_line(name.replace("_", " ")), one_line(_fact(fact), _LONGEST)
+
+
 def _fact(value: Any) -> str:
     """What a task found out, as a person reads it."""
     if isinstance(value, Mapping):
-        return ", ".join(f"{name} {_fact(inner)}" for name, inner in value.items())
+        return ", ".join(f"{str(name).replace('_', ' ')} {_fact(inner)}" for name, inner in value.items())
     return spelled(value)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, TextIO
 
@@ -14,6 +15,7 @@ from align_cli.cli.render.runs import STYLES
 from align_cli.cli.signs import one_line
 
 _WIDTH_OF_TABLE = 90  # columns
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _SECTIONS = (
     ("profile", "Profile"), ("mixture", "Mixture"), ("data", "Data"), ("model", "Model"), ("steps", "Steps"),
     ("time", "Time"), ("versions", "Versions"), ("host", "Host"),
@@ -62,6 +64,8 @@ def _chosen(value: Any, origin: str) -> Text:
 
 
 def _value(value: Any) -> str:
+    if isinstance(value, str) and _DIGEST.fullmatch(value):
+        return value[:12]
     return "not set" if value is None else one_line(spelled(value))
 
 

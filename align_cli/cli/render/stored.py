@@ -56,6 +56,8 @@ def cache_entry(view: Mapping[str, Any], stream: TextIO, *, now: float) -> None:
         blocks += [heading("Sources"), grid(("source", "take", "usable", "kept"), table, right=(2, 3))]
     elif view["labels"]:
         blocks += [heading("Made of"), pairs([("", one_line(label)) for label in view["labels"]])]
+    if view["kind"] == "model":
+        blocks += [Text(), _about_adapters(view["adapters"], "would not open them without it")]
     emit(stream, *blocks)
 
 
@@ -65,7 +67,19 @@ def cache_removed(view: Mapping[str, Any], stream: TextIO, *, now: float) -> Non
     verb = "would be removed" if view["dry_run"] else "removed"
     blocks: list[RenderableType] = [_table(removed, stream, now)] if removed else []
     blocks.append(Text(f"{count(len(removed), 'thing')} {verb}, {bytes_as_text(view['bytes'])}"))
+    if any(entry["kind"] == "model" for entry in removed):
+        blocks.append(_about_adapters(view["adapters"], "do not open them until then"))
     emit(stream, *blocks)
+
+
+def _about_adapters(adapters: Sequence[Mapping[str, Any]], otherwise: str) -> Text:
+    """What it means for adapters that a model leaves the cache, and for which of the runs hereabouts."""
+    named = f" (here: {', '.join(one['adapter'] for one in adapters)})" if adapters else ""
+    return Text(
+        f"adapters that were trained on it name this folder as their base{named}: align makes it again when one of "
+        f"them is used; peft and transformers by themselves {otherwise}",
+        style="yellow" if adapters else "dim",
+    )
 
 
 def age(seconds: float) -> str:

@@ -45,11 +45,42 @@ def _are_pairs(present: Sequence[str]) -> bool:
     return any({f"chosen{end}", f"rejected{end}"} <= set(present) for end in ("", "_messages"))
 
 
-def advice(rows: Sequence[Mapping[str, Any]], present: Sequence[str], source: Source, kinds: Sequence[str]) -> str:
-    """What to do about rows that fit nothing."""
+#: Kind of rows -> what such rows look like, and who trains on them.
+_MEANT = {
+    "preference": "preference pairs, which `align train dpo` trains on",
+    "unpaired": "judged answers, which `align train kto` trains on",
+    "messages": "conversations, which `align train sft` trains on",
+    "prompt_completion": "prompts with answers, which `align train sft` trains on",
+    "text": "plain text, which `align train cpt` trains on",
+}
+#: Kind of rows -> how to name their columns.
+_NAMED = {
+    "messages": "columns: {prompt: THEIRS, completion: THEIRS} or columns: {messages: THEIRS}",
+    "preference": "columns: {prompt: THEIRS, chosen: THEIRS, rejected: THEIRS}",
+    "unpaired": "columns: {prompt: THEIRS, completion: THEIRS, label: THEIRS}",
+    "prompt": "columns: {prompt: THEIRS}",
+    "text": "columns: {text: THEIRS}",
+}
+
+
+def advice(
+    rows: Sequence[Mapping[str, Any]],
+    present: Sequence[str],
+    source: Source,
+    kinds: Sequence[str],
+    *,
+    nearest: str,
+    bad_flag: str,
+    meant_for: str,
+) -> str:
+    """What to do about rows that fit nothing.
+
+    `nearest` is the kind of the layout that most is there of; `bad_flag` the column of its label, where that is all
+    that is wrong; `meant_for` a kind that the rows do fit and that the task does not train on.
+    """
     imitates = {"messages", "prompt_completion"} & set(kinds)
     if _are_pairs(present) and "preference" not in kinds:
-        hint = "these look like preference pairs, which `align train dpo` trains on"
+        hint = f"these look like {_MEANT['preference']}"
         if not imitates:
             return hint
         chosen = "chosen" if "chosen" in present else "chosen_messages"
@@ -67,12 +98,15 @@ def advice(rows: Sequence[Mapping[str, Any]], present: Sequence[str], source: So
     label = next((column for column in ("label", "kto_tag") if column in present), None)
     if label and imitates and all(isinstance(row.get(label), bool) for row in rows):
         return f"learn from the good ones: where: {label}; or from all: layout: messages"
+    if bad_flag:
+        said = f'write "{bad_flag}" as true or false (1 or 0, yes or no)'
+        return f"{said}, or name the column that says which answers are good: columns: {{label: THEIRS}}"
     if kinds == ("text",):
-        return "name the column: columns: {text: YOUR_COLUMN}"
+        name = "name the column: columns: {text: YOUR_COLUMN}"
+        return f"these look like {_MEANT[meant_for]}; to learn a column as text, {name}" if meant_for else name
+    if meant_for:
+        return f"these look like {_MEANT[meant_for]}"
     if imitates:
-        return "name the columns, e.g. columns: {prompt: THEIRS, completion: THEIRS} or columns: {messages: THEIRS}"
-    if "preference" in kinds:
-        return "name the columns, e.g. columns: {prompt: THEIRS, chosen: THEIRS, rejected: THEIRS}"
-    if "unpaired" in kinds:
-        return "name the columns, e.g. columns: {prompt: THEIRS, completion: THEIRS, label: THEIRS}"
-    return "name the column, e.g. columns: {prompt: THEIRS}"
+        return f"name the columns, e.g. {_NAMED['messages']}"
+    wanted = nearest if nearest in kinds else kinds[0]
+    return f"name the {'column' if wanted == 'prompt' else 'columns'}, e.g. {_NAMED[wanted]}"

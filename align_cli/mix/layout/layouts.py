@@ -123,17 +123,71 @@ def recognise(rows: Sequence[Mapping[str, Any]], source: Source, kinds: Iterable
     if source.layout and source.layout not in TEXT_LAYOUTS:
         candidates = _named(source.layout, kinds)
     _check_columns(source, present, candidates)
-    tried = []
+    tried: list[tuple[Layout, str]] = []
     for layout in candidates:
         fit = _fit(layout, rows, present, source)
-        if isinstance(fit, str):
-            tried.append(f"{layout.name} ({layout.summary}): {fit}")
-        elif doubt := intent.doubt(fit, rows, present, source):
-            tried.append(f"{layout.name} ({layout.summary}): {doubt}")
-        else:
+        reason = fit if isinstance(fit, str) else intent.doubt(fit, rows, present, source)
+        if not reason:
+            assert isinstance(fit, Fit)
             return fit
-    message = f"the rows fit no layout; their columns are {values.listed(present)}"
-    raise LayoutError(message, tried, intent.advice(rows, present, source, kinds))
+        tried.append((layout, reason))
+    tried.sort(key=lambda one: -_nearness(one[0], rows, present, source))
+    nearest = tried[0][0] if tried and _nearness(tried[0][0], rows, present, source) > 0 else None
+    raise LayoutError(
+        f"the rows fit no layout; their columns are {values.listed(present)}",
+        [f"{layout.name} ({layout.summary}): {reason}" for layout, reason in tried],
+        intent.advice(
+            rows,
+            present,
+            source,
+            kinds,
+            nearest=nearest.kind if nearest else "",
+            bad_flag=_bad_flag(nearest, rows, present, source) if nearest else "",
+            meant_for=_kind_that_fits(rows, present, source, kinds),
+        ),
+    )
+
+
+def _nearness(layout: Layout, rows: Sequence[Mapping[str, Any]], present: Sequence[str], source: Source) -> float:
+    """How much of what the layout needs is there, from 0 to 1; a column that holds something else counts half."""
+    found = 0.0
+    for word in layout.needs:
+        column = _column(layout, word, present, source)
+        if column is not None:
+            cells = [value for row in rows if (value := row.get(column)) is not None]
+            found += 0.5 if isinstance(_read(layout, word, cells, source), str) else 1
+    return found / max(len(layout.needs), 1)
+
+
+def _column(layout: Layout, word: str, present: Sequence[str], source: Source) -> str | None:
+    if layout.forms.get(word) == "numbered":
+        return values.numbered_prefix(present, source.columns.get(word)) or None
+    names = (source.columns[word],) if word in source.columns else layout.needs[word]
+    return next((name for name in names if name in present), None)
+
+
+def _bad_flag(layout: Layout, rows: Sequence[Mapping[str, Any]], present: Sequence[str], source: Source) -> str:
+    """The column of the label, where it alone keeps the rows from the layout: it holds no truth values."""
+    if "label" not in layout.needs or None in [_column(layout, word, present, source) for word in layout.needs]:
+        return ""
+    column = str(_column(layout, "label", present, source))
+    return column if values.unlike("flag", [row[column] for row in rows if row.get(column) is not None]) else ""
+
+
+def _kind_that_fits(
+    rows: Sequence[Mapping[str, Any]], present: Sequence[str], source: Source, kinds: Sequence[str]
+) -> str:
+    """The kind of rows, of those that are not asked for, that these are; "" where they are none."""
+    if source.layout or source.columns:
+        return ""
+    fitting = set()
+    for layout in layouts().values():
+        if layout.kind not in kinds and not layout.named and not isinstance(_fit(layout, rows, present, source), str):
+            fitting.add(layout.kind)
+    # What says more of the rows comes first: judged answers are prompts and completions, too.
+    return next(
+        (kind for kind in ("preference", "unpaired", "messages", "prompt_completion", "text") if kind in fitting), ""
+    )
 
 
 def _named(name: str, kinds: Sequence[str]) -> list[Layout]:
@@ -240,6 +294,9 @@ def _read(layout: Layout, word: str, cells: Sequence[Any], source: Source) -> tu
             return f"holds {values.kind(cells[0])}, not a turn" if cells else None
         if not lists:
             return values.unlike("text", cells)
+        texts = sum(isinstance(cell, str) for cell in cells)
+        if form != "turn" and texts > len(cells) / 2 and isinstance(_turn_keys(layout, lists, source), str):
+            return None  # text; a row that holds something else is a bad row, and is named when it is read
     return _turn_keys(layout, [value for value in lists if isinstance(value, list)], source)
 
 

@@ -15,6 +15,8 @@ from align_cli.mix.sources.locate import Located
 from align_cli.mix.sources.opening import spoilt
 from align_cli.recipe.schema import Source
 
+_MOST_TRIED = 3  # layouts whose reason is shown
+
 
 def recognise(located: Located, kinds: Sequence[str]) -> layouts.Fit:
     """The source's layout, from its first rows.
@@ -77,9 +79,12 @@ def check_where(source: Source, samples: Sequence[Mapping[str, Any]]) -> None:
 
 
 def unfit(error: layouts.LayoutError, where: str) -> DataError:
-    """The error for a source that no layout fits, with what was tried and why each did not match."""
+    """The error for a source that no layout fits, with the nearest layouts and why each did not match."""
     problems = [Problem(str(error), where, error.hint)]
-    problems += [Problem(f"not {line}", where) for line in error.tried]
+    shown = error.tried if len(error.tried) <= _MOST_TRIED + 1 else error.tried[:_MOST_TRIED]
+    problems += [Problem(f"not {line}", where) for line in shown]
+    if rest := len(error.tried) - len(shown):
+        problems.append(Problem(f"nor {rest} more layouts, none of them nearer (docs: Bring your data)", where))
     return DataError("the data cannot be used", problems=problems)
 
 

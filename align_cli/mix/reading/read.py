@@ -56,8 +56,13 @@ def hint_for(file: File, fault: str) -> str:
     return opening.recode(file) if fault.startswith("not UTF-8") else ""
 
 
-def place_of(file: File, place: int) -> str:
-    """What messages call a row: `file:line`, or `file row N` for binary files (N counts from 1)."""
+def place_of(file: File, place: int, number: int | None = None) -> str:
+    """What messages call a row: `file:line`, or `file row N` for binary files (N counts from 1).
+
+    `number` is the row's number in the file from 1: the rows of a JSON list may all stand on one line.
+    """
+    if file.format == "json" and number is not None:
+        return f"{file.shown}:{place} (row {number})"
     return f"{file.shown}:{place}" if file.format in _BY_LINE else f"{file.shown} row {place}"
 
 

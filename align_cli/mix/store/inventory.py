@@ -14,6 +14,8 @@ from align_cli.mix.store import folders
 Kind = Literal["mixture", "tokens", "model", "tokenizer", "reference"]
 
 REPORT = "mixture.json"
+#: What models' folders say of how they came about: `models.finding.places` and `models.adapters.merging` write them.
+_CONVERTED, _MERGED = "align/made_of.json", "align/merged.json"
 #: How an Arrow stream that was written to its end ends.
 _END_OF_STREAM = b"\xff\xff\xff\xff\x00\x00\x00\x00"
 
@@ -29,7 +31,7 @@ class Entry:
     made: float
     """Seconds since 1970."""
     labels: tuple[str, ...] = ()
-    """What it was made of: sources, a model's kind."""
+    """What it was made of: sources, a GGUF file, adapters and their base; else a model's kind."""
     holds: str = ""
     """The kind of its rows, or of the model."""
     rows: int | None = None
@@ -128,12 +130,17 @@ def _tokens(folder: Path) -> dict[str, Any]:
 
 
 def _model(folder: Path) -> dict[str, Any]:
+    """Older conversions do not say what they were made of: then its name for itself, or its measures."""
     config = _json(folder / "config.json") or _json(folder / "tokenizer_config.json") or {}
     name = str(config.get("model_type") or config.get("tokenizer_class") or "")
     origin = os.path.basename(str(config.get("_name_or_path") or config.get("_model_name_or_path") or ""))
     layers, width = (config.get(key) for key in ("num_hidden_layers", "hidden_size"))
     measures = f"{name}, {layers} layers, width {width}" if layers and width else name
-    return {"holds": name, "labels": tuple(label for label in (origin, measures) if label)[:1]}
+    made_of = str((_json(folder / _CONVERTED) or {}).get("gguf") or "")
+    if merged := _json(folder / _MERGED):
+        chain = merged["chain"]
+        made_of = f"{' + '.join(str(one['name']) for one in chain['adapters'])} on {chain['base']['name']}"
+    return {"holds": name, "labels": tuple(label for label in (made_of, origin, measures) if label)[:1]}
 
 
 def _reference(folder: Path) -> dict[str, Any]:

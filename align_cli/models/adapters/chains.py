@@ -120,8 +120,8 @@ def chain(
         demand_usable(adapter)
         links.insert(0, _link(name, revision, folder, adapter))
         wanted, at = _base_of(adapter, base, base_revision)
+        found = find(wanted, at) if base else _found(wanted, at, adapter, find)
         base = base_revision = None
-        found = _found(wanted, at, adapter, find)
         if found is None:
             return None
         if any(found.resolve() == link.folder.resolve() for link in links):
@@ -140,23 +140,17 @@ def chain(
     return whole
 
 
-def problem(folder: Path) -> Problem | None:
+def problem(folder: Path, name: str = "") -> Problem | None:
     """What is wrong with the model or adapter in `folder` as far as files here can tell; no network, no work."""
     from align_cli.models.adapters import fits
 
     try:
-        found = chain(folder, find=lambda name, revision: nearby(name))
+        found = chain(folder, name=name, find=places.nearby)
         problems = fits.problems(found) if found else []
     except UsageError as error:
         where, _, message = error.message.partition(": ")
         return Problem(message or error.message, where if message else "", error.hint)
     return problems[0] if problems else None
-
-
-def nearby(name: str) -> Path | None:
-    """Only what lies here as a folder."""
-    place = places.here(name)
-    return place if place is not None and place.is_dir() else None
 
 
 def demand_usable(adapter: Adapter) -> None:
@@ -304,14 +298,27 @@ def _digests(said: Mapping[str, Any]) -> list[str]:
 
 
 def _demand_once(whole: Chain) -> None:
-    seen = dict.fromkeys(whole.base.contains, whole.base.name)
+    seen = dict.fromkeys(whole.base.contains, whole.base)
     for link in whole.adapters:
         if not seen and len(whole.adapters) == 1 and not link.contains:
             return  # nothing to compare with: spare reading the weights
         for digest in (link.digest, *link.contains):
             if digest in seen:
-                raise UsageError(
-                    f"{link.name}: this adapter is already part of {seen[digest]}, and would act twice",
-                    hint=f"use {seen[digest]} without it",
-                )
-        seen.update(dict.fromkeys((link.digest, *link.contains), link.name))
+                raise _twice(digest, link, seen[digest])
+        seen.update(dict.fromkeys((link.digest, *link.contains), link))
+
+
+def _twice(digest: str, above: Link, below: Link) -> UsageError:
+    """The error for an adapter that is, or is part of, both of these links."""
+    if digest == above.digest:
+        part, whole = above.name, below.name
+    elif below.adapter is not None and digest == below.digest:
+        part, whole = below.name, above.name
+    else:
+        return UsageError(
+            f"{above.name} and {below.name} hold the same earlier adapter, which would act twice",
+            hint=f"use {above.name} on the base that it was trained on",
+        )
+    return UsageError(
+        f"{part}: this adapter is already part of {whole}, and would act twice", hint=f"use {whole} without it"
+    )

@@ -8,7 +8,7 @@ from typing import Any
 
 from align_cli.errors import Problem, UsageError
 from align_cli.files import read_json
-from align_cli.models.adapters.chains import Chain
+from align_cli.models.adapters.chains import Chain, Link
 from align_cli.models.adapters.lora import Adapter, Module
 from align_cli.models.finding import headers
 
@@ -47,7 +47,7 @@ def problems(chain: Chain) -> list[Problem]:
         if adapter is None or not adapter.is_readable or adapter.kind != "LORA":
             continue
         shapes.update({tensor_of(name, shapes) or name: one.shape for name, one in adapter.whole.items()})
-        if problem := _problem(adapter, shapes, chain.base.folder):
+        if problem := _problem(adapter, shapes, chain.base):
             found.append(problem)
     return found
 
@@ -79,6 +79,15 @@ def embedding_in(names: Collection[str]) -> str | None:
     return next((name for name in names if name.endswith(ends) or name in bare), None)
 
 
+def is_scorer(chain: Chain) -> bool:
+    """Whether it is a classifier, as reward models are: it scores answers and gives none."""
+    tasks = [link.adapter.config.get("task_type") for link in chain.adapters if link.adapter is not None]
+    if tasks:
+        return tasks[-1] == "SEQ_CLS"
+    architecture = next(iter(config_of(chain.base.folder).get("architectures") or ()), "")
+    return str(architecture).endswith("ForSequenceClassification")
+
+
 def config_of(folder: Path) -> dict[str, Any]:
     """The model's `config.json`.
 
@@ -97,7 +106,7 @@ def config_of(folder: Path) -> dict[str, Any]:
     return value
 
 
-def _problem(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], base: Path) -> Problem | None:
+def _problem(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], base: Link) -> Problem | None:
     """What of the adapter does not fit.
 
     A module that the base lacks is certain where other layers have it, or where no module at all is known. Otherwise
@@ -114,13 +123,13 @@ def _problem(adapter: Adapter, shapes: Mapping[str, tuple[int, ...]], base: Path
         known.add(_in_any_layer(module.path))
         if misfit := _misfit(module, shapes[name], adapter):
             wrong.append(f"{module.path}: {misfit}")
-    model = config_of(base).get("model_type") or "?"
+    named = f"{base.name} ({config_of(base.folder).get('model_type') or '?'})"
     hint = "is it another model, or another size or revision of it? See base_model_name_or_path in adapter_config.json"
     if wrong:
-        return Problem(f"the adapter does not fit its base {base} ({model}): {_some(wrong)}", str(adapter.folder), hint)
+        return Problem(f"the adapter does not fit its base {named}: {_some(wrong)}", str(adapter.folder), hint)
     missing = [path for path in unknown if not known or _in_any_layer(path) in known]
     if missing:
-        message = f"the adapter does not fit its base {base} ({model}), which has no {_some(missing)}"
+        message = f"the adapter does not fit its base {named}, which has no {_some(missing)}"
         return Problem(message, str(adapter.folder), hint)
     return None
 

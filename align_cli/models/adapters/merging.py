@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import TrainingError, UsageError
-from align_cli.files import build_once, cache_root, digest_of, locked, read_json
+from align_cli.files import aside, build_once, cache_root, digest_of, locked, move_aside, obstacle, read_json
 from align_cli.models.adapters import fits
 from align_cli.models.adapters.chains import RECORD, Chain
 from align_cli.models.finding import children, contents, headers
@@ -24,6 +24,9 @@ _VERSION = 1
 _MODULE = "align_cli.models.adapters.merge_work"
 #: Room to leave on the disk beside the weights: tokenizer, adapters.
 _SPARE = 1.05
+
+#: Files of a merged model.
+_MERGED = (*contents.WEIGHTS, *contents.CONFIG, *contents.TOKENIZER)
 
 Say = Callable[[str], None]
 Progress = Callable[[int, int, str], None]
@@ -63,10 +66,11 @@ def merge(
     """Merge a chain into the folder `out`; the record that lies there as `align/merged.json`.
 
     The work is done beside `out` and gets its name when all of it is there and compared. A merge that was killed goes
-    on after its last whole shard; one that fails leaves nothing.
+    on after its last whole shard; one that fails leaves nothing. `force` replaces an earlier merge; whatever else `out`
+    holds is moved aside.
 
     Raises:
-        UsageError: `out` holds something and `force` is not set, or the adapters do not fit their base.
+        UsageError: `out` holds something and `force` is not set, it cannot be written, or the adapters do not fit.
         TrainingError: the merged model is not what base and adapters are, or the disk is full.
     """
     out = Path(os.path.abspath(out))
@@ -74,6 +78,8 @@ def merge(
         raise UsageError(f"{chain.base.name}: this is a whole model: there is no adapter to merge")
     _demand_free(chain, out, force=force)
     demand_fit(chain)
+    if _is_foreign(out):
+        say(f"{out} holds something else than a merge: it will be moved to {aside(out).name}")
     identity = digest_of([chain.digest, _tokenizers(chain), "model", _VERSION])
     out.parent.mkdir(parents=True, exist_ok=True)
     with locked(cache_root() / "locks" / f"{digest_of(str(out.resolve()))[:32]}.lock"):
@@ -141,6 +147,8 @@ def _demand_free(chain: Chain, out: Path, *, force: bool) -> None:
         source = link.folder.resolve()
         if mine == source or mine in source.parents:
             raise UsageError(f"{out}: {link.name} is read from there", hint="choose another folder")
+    if why := obstacle(out):
+        raise UsageError(f"{out} cannot be written: {why}", hint="choose another folder")
     if out.is_dir() and any(out.iterdir()) and not force:
         done = out / RECORD
         if done.is_file():
@@ -148,7 +156,17 @@ def _demand_free(chain: Chain, out: Path, *, force: bool) -> None:
                 if read_json(done)["chain"] == chain.as_dict():
                     hint = f"use it as it is; --force merges again: {out}"
                     raise UsageError(f"{out}: this very chain is merged there already", hint=hint)
-        raise UsageError(f"{out}: this folder is not empty", hint="choose another, or --force replaces what it holds")
+        then = "--force moves it aside" if _is_foreign(out) else "--force replaces what it holds"
+        raise UsageError(f"{out}: this folder is not empty", hint=f"choose another, or {then}")
+
+
+def _is_foreign(out: Path) -> bool:
+    """Whether there is more in `out` than an earlier merge: a run, or somebody's files."""
+    if not out.is_dir() or not any(out.iterdir()):
+        return False
+    ours = {Path(RECORD).parts[0], *(file.name for file in contents.files_of(out, _MERGED))}
+    records = [item.name for item in (out / RECORD).parent.glob("*")]
+    return records != [Path(RECORD).name] or any(item.name not in ours for item in out.iterdir())
 
 
 def _demand_room(chain: Chain, place: Path, there: Path | None = None) -> None:
@@ -179,7 +197,10 @@ def _into_place(work: Path, out: Path) -> None:
         if file.is_file():
             with file.open("rb") as stream:
                 os.fsync(stream.fileno())
-    if out.is_dir():
+    if _is_foreign(out):
+        move_aside(out)
+        work.rename(out)
+    elif out.is_dir():
         old = out.with_name(f".{out.name}.replaced-{os.getpid()}")
         out.rename(old)
         work.rename(out)

@@ -12,20 +12,25 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
 from align_cli import fingerprints
 from align_cli.errors import LaunchError, Problem, UsageError
-from align_cli.files import build_once, cache_root, digest_of
+from align_cli.files import build_once, cache_root, digest_of, write_json
+from align_cli.models.finding import headers
 from align_cli.packages import SCHEME, root_of
 
 #: Raise when the converted folder changes for the same GGUF file.
 _CONVERSION = 1
+#: In a converted folder: which GGUF file it was made of.
+MADE_OF = "align/made_of.json"
 _LONGEST = 96  # characters in a Hub id
 _HUB_ID = re.compile(r"[\w][\w.-]*(/[\w][\w.-]*)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CONFIGS = ("config.json", "adapter_config.json")
+_RUN = "align/plan.json"  # in the folder of every run that has begun
 #: What a model folder needs; other frameworks' weights and the repository's own extras stay on the Hub.
 _HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "*.txt", "*.tiktoken")
 _TOKENIZER_FILES = (
@@ -49,7 +54,7 @@ def find(
 ) -> Path:
     """The local folder of the model or adapter `name`: found, fetched, or converted from GGUF into the cache.
 
-    `only_here`: of the Hub only what its cache on this machine holds.
+    `only_here`: nothing is fetched and nothing converted; what the caches on this machine hold is found.
 
     Raises:
         UsageError: nothing here or on the Hub has that name, or what is there is not a model.
@@ -61,7 +66,7 @@ def find(
     if place is None:
         patterns = (*_HUB_FILES, *(("*.py",) if trust_remote_code else ()))
         return _fetch(name, revision, patterns, say, only_here=only_here)
-    return _converted(place, say) if place.suffix == ".gguf" else place
+    return _converted(place, name, say, only_here=only_here) if place.suffix == ".gguf" else place
 
 
 def find_tokenizer(name: str, *, revision: str | None = None, say: Callable[[str], None] = lambda line: None) -> Path:
@@ -80,6 +85,21 @@ def find_tokenizer(name: str, *, revision: str | None = None, say: Callable[[str
 def here(name: str) -> Path | None:
     """The file or folder that `name` means on this machine, if there is one; no work, no network."""
     return _local(name)
+
+
+def nearby(name: str, revision: str | None = None) -> Path | None:
+    """The folder that `name` means, where one lies here already: as such, in the Hub's cache, or made from a GGUF file.
+
+    No work and no network. What the Hub's cache holds in part is left to `find`, which fetches the rest.
+    """
+    place = _local(name)
+    if place is None:
+        return _in_hub_cache(name, revision) if check(name) is None else None
+    if place.is_dir():
+        return place
+    known = fingerprints.known(place) if place.suffix == ".gguf" else None
+    folder = _folder_of(known.sha256) if known else None
+    return folder if folder is not None and folder.is_dir() else None
 
 
 def commit_of(folder: Path) -> str | None:
@@ -142,6 +162,8 @@ def _check_place(place: Path) -> Problem | None:
             return Problem("reading a .gguf file needs the package gguf", str(place), "pip install gguf")
         return None
     if not any((place / config).is_file() for config in _CONFIGS):
+        if (place / _RUN).is_file():
+            return Problem("this run has saved no model", str(place), f"align runs show {place} tells how it went")
         return Problem(
             f"this folder is not a model: it has no config.json; it holds {_listing(place)}",
             str(place),
@@ -195,7 +217,7 @@ def _fetch(
         if only_here:
             raise UsageError(f"{at}: this model is not on this machine", hint=f"hf download {name}") from cause
         raise LaunchError(
-            f"{at}: not in the cache, and the Hub cannot be reached",
+            f"{at}: no such folder is here, it is not in the cache, and the Hub cannot be reached",
             hint="connect once, or name a local folder; HF_HUB_OFFLINE=1 forbids every download",
         ) from cause
     except (RepositoryNotFoundError, HFValidationError) as cause:
@@ -208,17 +230,48 @@ def _fetch(
     return folder
 
 
-def _converted(gguf: Path, say: Callable[[str], None]) -> Path:
+def _converted(gguf: Path, name: str, say: Callable[[str], None], *, only_here: bool) -> Path:
     """The folder made from a GGUF file; made now if the cache has none for these bytes."""
-    root = cache_root() / "models"
-    folder = root / digest_of({"gguf": fingerprints.of_file(gguf).sha256, "conversion": _CONVERSION})[:32]
+    folder = _folder_of(fingerprints.of_file(gguf).sha256)
+    if only_here and not folder.is_dir():
+        raise UsageError(
+            f"{name}: this GGUF file is not converted yet", hint=f"it is when it is first used, e.g. align chat {name}"
+        )
 
     def make(work: Path) -> None:
         say(f"model {gguf.name}: converting once to {folder} (about half a minute)")
         convert("gguf", gguf, work)
+        made_of = name if name.startswith(SCHEME) else os.path.abspath(gguf)
+        write_json(work / MADE_OF, {"gguf": made_of})
 
     build_once(folder, make)
     return folder
+
+
+def _folder_of(sha256: str) -> Path:
+    """Where the GGUF file with that digest is, or would be, converted to."""
+    return cache_root() / "models" / digest_of({"gguf": sha256, "conversion": _CONVERSION})[:32]
+
+
+def _in_hub_cache(name: str, revision: str | None) -> Path | None:
+    """A whole model or adapter in the Hub's cache on this machine, laid out as huggingface_hub does it (1.x)."""
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface")
+    cache = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}"
+    commit = revision or "main"
+    with suppress(OSError, ValueError):
+        commit = (cache / "refs" / commit).read_text(encoding="ascii").strip()
+    folder = cache / "snapshots" / commit
+    return folder if _is_whole(folder) else None
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the config lies there with all weights, of a model or of an adapter."""
+    if (folder / "adapter_config.json").is_file():
+        return any((folder / name).is_file() for name in ("adapter_model.safetensors", "adapter_model.bin"))
+    try:
+        return (folder / "config.json").is_file() and bool(headers.weights(folder))
+    except UsageError:
+        return False
 
 
 def convert(what: str, source: Path, folder: Path) -> None:

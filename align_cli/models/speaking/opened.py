@@ -10,6 +10,7 @@ import tempfile
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from align_cli.models.speaking.closing import closing_token
 from align_cli.models.speaking.served import Served
 from align_cli.models.templates import Messages, Template
 
-_DTYPES = ("auto", "float32", "bfloat16", "float16")
+DTYPES = ("auto", "float32", "bfloat16", "float16")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +60,13 @@ class Opened:
     def dtype(self) -> str:
         """In which precision its base is."""
         return str(self.network.dtype).removeprefix("torch.")
+
+    @cached_property
+    def default_system(self) -> str | None:
+        """The system text that the template puts where a conversation has no system turn; None where it puts none."""
+        if self.template is None or (self.served.inserts_empty_system and self.template.knows_system):
+            return None
+        return self.template.default_system(self.special)
 
     def prompt(self, messages: Messages) -> list[int]:
         """The conversation as token ids, up to where the assistant begins to speak.
@@ -110,8 +118,7 @@ def open_chain(
     logging.disable_progress_bar()
     last = (chain.adapters or (chain.base,))[-1]
     source = tokenizer_files.folder_of(chain)
-    if dtype not in _DTYPES:
-        raise UsageError(f'there is no dtype "{dtype}"', hint=f"one of {', '.join(_DTYPES)}")
+    demand_dtype(dtype)
     own = tokenizer_files.template_text(source)
     template = templates.resolve(chat_template=chat_template, chat_template_path=None, of_tokenizer=own)
     try:
@@ -139,15 +146,20 @@ def open_chain(
     )
 
 
+def demand_dtype(dtype: str) -> None:
+    """Raise for a precision that no model is opened in."""
+    if dtype not in DTYPES:
+        raise UsageError(f'there is no dtype "{dtype}"', hint=f"one of {', '.join(DTYPES)}")
+
+
 def demand_speaker(chain: Chain, chat_template: str | None) -> None:
     """Raise for a model that cannot be spoken to, before it is loaded: a classifier, or one without a template."""
     last = (chain.adapters or (chain.base,))[-1]
-    architecture = next(iter(fits.config_of(chain.base.folder).get("architectures") or ()), "")
-    scores = last.adapter is not None and last.adapter.config.get("task_type") == "SEQ_CLS"
-    if scores or (not chain.adapters and str(architecture).endswith("ForSequenceClassification")):
+    if fits.is_scorer(chain):
         raise UsageError(f"{last.name}: this is a classifier (a reward model): it scores answers and gives none")
     own = tokenizer_files.template_text(tokenizer_files.folder_of(chain))
-    if templates.resolve(chat_template=chat_template, chat_template_path=None, of_tokenizer=own) is None:
+    key = "--chat-template"
+    if templates.resolve(chat_template=chat_template, chat_template_path=None, of_tokenizer=own, key=key) is None:
         raise no_template(last.name)
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.models.adapters import fits, lora
+from align_cli.models.finding import tokenizer_files
 
 
 def network(base: Path, adapter: Path | None = None, *, dtype: str = "auto", trust_remote_code: bool = False) -> Any:
@@ -20,6 +21,16 @@ def network(base: Path, adapter: Path | None = None, *, dtype: str = "auto", tru
         make_room(opened, adapter)
         opened = PeftModel.from_pretrained(opened, str(adapter))
     return opened.eval()
+
+
+def can_converse(folder: Path) -> bool:
+    """Whether what is in `folder`, as far as its files say, has a chat template and is no classifier."""
+    if not tokenizer_files.template_text(folder):
+        return False
+    if lora.is_adapter(folder):
+        return lora.read(folder).config.get("task_type") != "SEQ_CLS"
+    architectures = tokenizer_files.json_of(folder / "config.json").get("architectures") or ()
+    return not any(str(one).endswith("ForSequenceClassification") for one in architectures)
 
 
 def make_room(opened: Any, adapter: Path) -> None:

@@ -127,7 +127,7 @@ def _of_status(status: int, cause: BaseException, *, repo: str, user: str) -> Al
         return UsageError(f"the Hub asks for payment before it takes {repo or 'this'}: {_short(cause)}")
     if status == 403:
         return UsageError(
-            f"{who} may not write{where}: {_short(cause)}",
+            f"{who} may not write{where}{_said_by_the_hub(cause)}",
             hint=f"choose a name of your own, e.g. {user or 'you'}/{repo.rpartition('/')[2] or 'model'}, "
             "or use a token that may write there",
         )
@@ -190,6 +190,11 @@ def _short(cause: BaseException) -> str:
     said = getattr(cause, "server_message", None)
     lines = [line.strip() for line in str(said or cause).splitlines() if line.strip()]
     return _safe(lines[0] if lines else type(cause).__name__)
+
+
+def _said_by_the_hub(cause: BaseException) -> str:
+    """`: WORDS`, where the Hub has given a reason; the library's `403 Forbidden: None.` is none."""
+    return f": {_short(cause)}" if getattr(cause, "server_message", None) else ""
 
 
 def _safe(words: str) -> str:

@@ -91,7 +91,10 @@ def publish(
     try:
         load = payload.of(record)
         if base := payload.local_base(record):
-            say(f"warning: the adapter names {base}, a folder of this machine, as its base: others cannot load it")
+            say(
+                f"warning: the adapter names {base}, a folder of this machine, as its base: others cannot load it; "
+                f"align model merge {run_dir} makes a whole model of it, and training on a Hub model avoids it"
+            )
         with hub.library_quiet(say, show_bars=show_bars):
             found = hub.send(
                 load.items,

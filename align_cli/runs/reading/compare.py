@@ -24,7 +24,8 @@ def compare(a: Record, b: Record) -> dict[str, Any]:
 
     In every section but `results`, only what differs: {"key", "a", "b"}; what one run does not know yet is not called
     different. `results` has every metric of either run with `difference` (b - a) and `relative` (to |a|), None where
-    there is none. `same` says whether recipe, data and model are, but for keys that change no step.
+    there is none; nor is there a share between different tasks, whose losses measure different things. `same` says
+    whether recipe, data and model are, but for keys that change no step.
     """
     finished = a.manifest is not None and b.manifest is not None
     sections = {
@@ -149,12 +150,13 @@ def _host(record: Record, finished: bool) -> dict[str, Any]:
 
 def _results(a: Record, b: Record) -> list[dict[str, Any]]:
     old, new = (_metrics(record) for record in (a, b))
+    comparable = a.task == b.task
     names = sorted({*old, *new}, key=lambda name: (_FIRST.index(name) if name in _FIRST else len(_FIRST), name))
     found = []
     for name in names:
         before, now = old.get(name), new.get(name)
         difference = now - before if before is not None and now is not None else None
-        relative = difference / abs(before) if difference is not None and before else None
+        relative = difference / abs(before) if difference is not None and before and comparable else None
         found.append({"metric": name, "a": before, "b": now, "difference": difference, "relative": relative})
     return found
 

@@ -99,7 +99,7 @@ def data(record: Record) -> dict[str, Any]:
             | {name: whole(counted.get(name)) for name in ("tokens", "in_loss")}
             | {name: whole(source.get(name)) for name in ("available", "kept", "held_out")}
         )
-    kept = ("rows", "sequences", "tokens", "lengths", "truncated", "dropped", "loss", "max_length", "packing")
+    kept = ("rows", "sequences", "tokens", "lengths", "truncated", "dropped", "loss", "max_length", "packing", "unit")
     return {
         "digest": record.data_digest,
         "mixture": mixture.get("digest"),

@@ -31,7 +31,7 @@ class Checked:
 
     def as_problem(self) -> Problem:
         """What is wrong."""
-        return Problem(" ".join(filter(None, (self.verdict, self.detail))), self.name)
+        return Problem(": ".join(filter(None, (self.verdict, self.detail))), self.name)
 
 
 def check(record: Record, *, digest: Callable[[Path], str] = digest_of_file) -> list[Checked]:
@@ -56,7 +56,7 @@ def _compare(path: Path, name: str, entry: dict[str, object], digest: Callable[[
     try:
         size = path.stat().st_size
         if size != entry.get("bytes"):
-            return Checked(name, "changed", f"it has {size:,} bytes, not {entry.get('bytes')}")
+            return Checked(name, "changed", f"it has {size:,} bytes, not {_grouped(entry.get('bytes'))}")
         if digest(path) != entry.get("sha256"):
             return Checked(name, "changed", "its content is another one")
     except FileNotFoundError:
@@ -64,6 +64,10 @@ def _compare(path: Path, name: str, entry: dict[str, object], digest: Callable[[
     except OSError as cause:
         return Checked(name, "unreadable", cause.strerror or str(cause))
     return Checked(name, "as it was")
+
+
+def _grouped(size: object) -> str:
+    return f"{size:,}" if isinstance(size, int) else str(size)
 
 
 def _recipe(run: Path, expected: str) -> Checked:

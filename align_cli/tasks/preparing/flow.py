@@ -71,6 +71,8 @@ class Flow(Generic[R, E]):
     sources: Sequence[Mapping[str, Any]] = field(repr=False)
     """Those of the mixture's report."""
     skip_bad_rows: bool
+    template: str
+    """Where the chat template comes from; empty where there is none."""
     keeps_rows: bool = False
     """Whether the rows themselves are wanted beside their tokens."""
 
@@ -80,7 +82,7 @@ class Flow(Generic[R, E]):
         Raises:
             DataError: the template refuses rows, and the mixture does not skip bad ones.
         """
-        refused: list[Problem] = []
+        refused: list[tuple[int, int, str]] = []
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             waiting: deque[_Waiting] = deque()
             for read in read_rows(rows, limit=limit):
@@ -91,9 +93,10 @@ class Flow(Generic[R, E]):
                 yield _arrived(waiting.popleft())
         if refused and not self.skip_bad_rows:
             count = int(statistics.dropped[_REFUSED].sum())
+            rest = f"; {len(refused)} of them:" if count > len(refused) else ""
             raise DataError(
-                f"the chat template refuses {count:,} row{'' if count == 1 else 's'}",
-                problems=refused,
+                f"the chat template ({self.template}) refuses {count:,} row{'' if count == 1 else 's'}{rest}",
+                problems=[Problem(reason, place_in(self.sources, *place)) for *place, reason in sorted(refused)],
                 hint="repair the rows, choose another chat_template, or set on_bad_rows: skip in the mixture",
             )
 
@@ -103,7 +106,7 @@ class Flow(Generic[R, E]):
         pool: ThreadPoolExecutor,
         statistics: Statistics,
         findings: Findings,
-        refused: list[Problem],
+        refused: list[tuple[int, int, str]],
     ) -> _Waiting:
         """Render a batch, look at what became of its rows, and have it tokenised."""
         import numpy as np
@@ -114,8 +117,7 @@ class Flow(Generic[R, E]):
         accepted = np.delete(np.arange(len(read.rows)), lost)
         statistics.drop(_REFUSED, read.sources[lost])
         for row, reason in rendering.refused[: _SHOWN - len(refused)]:
-            place = place_in(self.sources, int(read.sources[row]), int(read.places[row]))
-            refused.append(Problem(reason, f"{place} (row {read.first + row + 1} of the mixture)"))
+            refused.append((int(read.sources[row]), int(read.places[row]), reason))
         if self.shown is not None:
             self._compare(read, accepted, rendering, findings)
         kept = read if self.keeps_rows else read._replace(rows=[])

@@ -176,7 +176,7 @@ def _demand_tokens(name: str, split: Split, settings: Settings) -> None:
     if split.sequences and counted.total("in_loss"):
         return
     dropped = counted.all_dropped()
-    reasons = "".join(f"; {reason}: {count:,}" for reason, count in dropped.items())
+    reasons = "".join(f"; {count:,} left out: {reason}" for reason, count in dropped.items())
     what = "no token would be trained" if name == "train" else "the evaluation split is empty"
     hint = "look at the rows and the chat template"
     if dropped.get("no trained token left at max_length"):

@@ -309,7 +309,46 @@ def test_judged_steps_fit_nothing_and_every_layout_says_why() -> None:
         error = refused(row, kinds)
         assert "stepwise" in error.hint
         tried = [layout.name for layout in layouts.layouts().values() if layout.kind in kinds and not layout.named]
-        assert [line.split(" ")[0] for line in error.tried] == tried
+        assert sorted(line.split(" ")[0] for line in error.tried) == sorted(tried)
+
+
+def test_the_nearest_layout_is_said_first() -> None:
+    row = {"prompt": "q", "completion": "a", "label": "good"}
+
+    error = refused(row, JUDGED)
+
+    assert error.tried[0].startswith("unpaired (")
+    assert error.tried[0].endswith('"label" holds text "good", not true or false')
+    assert error.hint.startswith('write "label" as true or false')
+    assert refused({"prompt": "q", "chosen": "a", "worse": "b"}, PAIRS).tried[0].startswith("preference (")
+
+
+@pytest.mark.parametrize(
+    ("row", "kinds", "task"),
+    [
+        ({**chat("q")}, PAIRS, "sft"),
+        ({"prompt": "q", "completion": "a"}, PAIRS, "sft"),
+        ({"prompt": "q", "completion": "a", "label": True}, PAIRS, "kto"),
+        ({"text": "t"}, PAIRS, "cpt"),
+        ({**chat("q")}, JUDGED, "sft"),
+        ({**chat("q")}, ("text",), "sft"),
+        ({"prompt": "q", "chosen": "a", "rejected": "b"}, ROWS, "dpo"),
+    ],
+)
+def test_rows_of_another_task_name_it(row: dict[str, Any], kinds: tuple[str, ...], task: str) -> None:
+    hint = refused(row, kinds).hint
+
+    assert hint.startswith("these look like ")
+    assert f"`align train {task}`" in hint
+
+
+def test_one_row_that_holds_a_list_does_not_hide_the_layout() -> None:
+    rows = [{"prompt": "q", "chosen": "a", "rejected": "b"} for _ in range(3)]
+    rows[1] = {**rows[1], "chosen": ["a", "b"]}  # type: ignore[dict-item]
+
+    fit = recognise(rows, Source(path="x"), PAIRS)
+
+    assert (fit.layout.name, fit.turns) == ("preference", False)
 
 
 def test_a_named_word_rules_out_layouts_that_do_not_have_it() -> None:

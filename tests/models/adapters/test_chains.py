@@ -12,8 +12,10 @@ from align_cli.errors import LaunchError, UsageError
 from align_cli.models.adapters import chains as adapters
 from align_cli.models.adapters import fits
 from align_cli.models.adapters.chains import RECORD
+from align_cli.models.adapters.lora import METADATA
 from align_cli.models.finding import headers
-from align_cli.models.locate import chain, check, check_for
+from align_cli.models.fitting import misfits
+from align_cli.models.locate import chain, check
 from align_cli.recipe import load
 from align_cli.tasks import sft
 from tests.models.conftest import edit
@@ -90,9 +92,9 @@ def test_a_base_on_the_hub_is_left_to_the_run(tmp_path: Path, monkeypatch: pytes
     adapter = adapter_files(tmp_path / "adapter", "some-owner/some-model", revision="v1")
 
     assert check(str(adapter)) is None
-    with pytest.raises(LaunchError, match="some-owner/some-model@v1: not in the cache"):
+    with pytest.raises(LaunchError, match=r"some-owner/some-model@v1: .*not in the cache"):
         chain(str(adapter))
-    with pytest.raises(LaunchError, match="some-owner/some-model@v2: not in the cache"):
+    with pytest.raises(LaunchError, match=r"some-owner/some-model@v2: .*not in the cache"):
         chain(str(adapter), base_revision="v2")
 
 
@@ -111,6 +113,38 @@ def test_a_run_whose_converted_base_left_the_cache_finds_it_by_its_recipe(tmp_pa
     (run / "align" / "recipe.json").write_text(json.dumps({"values": {"model_name_or_path": str(base)}}))
 
     assert chain(str(run)).base.folder == base
+
+
+def test_a_base_that_was_asked_for_is_used_or_refused_never_replaced(tmp_path: Path) -> None:
+    base = model_files(tmp_path / "base")
+    run = adapter_files(tmp_path / "run", base)
+    (run / "align").mkdir()
+    (run / "align" / "recipe.json").write_text(json.dumps({"values": {"model_name_or_path": str(base)}}))
+    (tmp_path / "pairs.jsonl").write_text("{}")
+
+    for wrong, message in (("pairs.jsonl", "this file is not a model"), ("gone", "no such folder")):
+        with pytest.raises(UsageError, match=message):
+            chain(str(run), base=str(tmp_path / wrong))
+
+
+def test_an_adapter_inside_another_is_named_as_the_part(tmp_path: Path) -> None:
+    base = model_files(tmp_path / "base")
+    lora = adapter_files(tmp_path / "lora", base, mark=1)
+    dpo = adapter_files(tmp_path / "dpo", base, mark=2)
+    kto = adapter_files(tmp_path / "kto", base, mark=3)
+    inner = {"base": {}, "adapters": [{"digest": chain(str(lora)).adapters[0].digest}]}
+    for one, mark in ((dpo, 2), (kto, 3)):
+        shapes = {
+            name: tensor.shape for name, tensor in headers.read(one / "adapter_model.safetensors").tensors.items()
+        }
+        metadata = {METADATA: json.dumps(inner)}
+        write_tensors(one / "adapter_model.safetensors", shapes, mark=mark, metadata=metadata)
+
+    with pytest.raises(UsageError, match=rf"{lora}: this adapter is already part of {dpo}") as caught:
+        chain(str(dpo), base=str(lora))
+    assert caught.value.hint == f"use {dpo} without it"
+    with pytest.raises(UsageError, match=rf"{kto} and {dpo} hold the same earlier adapter"):
+        chain(str(kto), base=str(dpo))
 
 
 def test_the_wrong_size_of_base_is_named(tmp_path: Path) -> None:
@@ -274,8 +308,7 @@ def test_a_new_adapter_that_does_not_add_up_is_refused_before_the_work(tmp_path:
 
     def problem(model: Path, *words: str) -> str:
         named = [f"model_name_or_path={model}", f"dataset_name={tmp_path / 'rows.jsonl'}", "output_dir=out", *words]
-        found = check_for(load.load(named, sft.TASK))
-        return f"{found.message} {found.hint}" if found else ""
+        return " ".join(f"{one.message} {one.hint}" for _, one in misfits(load.load(named, sft.TASK), speaks=True))
 
     assert problem(plain, "use_peft=true") == ""
     assert problem(dora) == ""

@@ -228,11 +228,12 @@ def test_merging_says_what_it_does_and_leaves_only_the_model(llama: Make, adapt:
         merging.merge(chain(str(adapter)), tmp_path / "merged")
 
 
-def test_an_occupied_folder_is_refused_and_force_replaces_it(llama: Make, adapt: Adapt, tmp_path: Path) -> None:
+def test_an_occupied_folder_is_refused_and_force_moves_it_aside(llama: Make, adapt: Adapt, tmp_path: Path) -> None:
     adapter = adapt("adapter", llama())
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "notes.txt").write_text("mine")
     links = chain(str(adapter))
+    said: list[str] = []
 
     with pytest.raises(UsageError, match="not empty"):
         merging.merge(links, tmp_path / "out")
@@ -240,11 +241,18 @@ def test_an_occupied_folder_is_refused_and_force_replaces_it(llama: Make, adapt:
     for source in (adapter, tmp_path / "base", tmp_path):
         with pytest.raises(UsageError, match="is read from there"):
             merging.merge(links, source, force=True)
+    merging.merge(links, tmp_path / "out", force=True, say=said.append)
+    merging.merge(links, tmp_path / "out", force=True)  # an earlier merge is replaced
+    (tmp_path / "out" / "notes.txt").write_text("mine, too")
     merging.merge(links, tmp_path / "out", force=True)
 
-    assert not (tmp_path / "out" / "notes.txt").exists()
+    assert "moved to out.old-1" in said[0]
+    assert (tmp_path / "out.old-1" / "notes.txt").read_text() == "mine"
+    assert (tmp_path / "out.old-2" / "notes.txt").read_text() == "mine, too"
     assert (tmp_path / "out" / "model.safetensors").is_file()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["adapter", "base", "cache", "out"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "adapter", "base", "cache", "out", "out.old-1", "out.old-2",
+    ]  # fmt: skip
 
 
 def test_a_full_disk_is_said_before_the_work(

@@ -111,7 +111,7 @@ def test_an_error_of_the_large_files_library_is_read_from_its_words():
     error = hub_faults.explained(ConnectionError(said), repo="them/model", user="me")
 
     assert isinstance(error, UsageError)
-    assert error.message.startswith("the token of me may not write to them/model")
+    assert error.message == "the token of me may not write to them/model"
 
 
 def test_a_token_in_a_librarys_words_is_removed(monkeypatch):

@@ -72,6 +72,8 @@ def test_profiles_and_tasks_that_differ_are_seen(tmp_path):
 
     assert found["profile"] == [{"key": "profile", "a": "align", "b": "handbook-2023"}]
     assert (found["a"]["task"], found["b"]["task"]) == ("sft", "dpo")
+    losses = {entry["metric"]: entry for entry in found["results"]}["train_loss"]
+    assert (losses["difference"], losses["relative"]) == (0, None)  # two losses that measure different things
     assert found["same"] is False
 
 

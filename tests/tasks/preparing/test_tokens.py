@@ -318,12 +318,23 @@ PICKY = "{% if messages[0].content == 'bad' %}{{ raise_exception('I refuse') }}{
 def test_rows_the_template_refuses_are_named(model: Path, tmp_path: Path) -> None:
     rows = [chat("Hi", "Hello"), chat("bad", "row")]
 
-    with pytest.raises(DataError, match=r"refuses 1 row$") as caught:
+    with pytest.raises(DataError, match=r"the chat template \(chat_template\) refuses 1 row$") as caught:
         prepare(rows, model, tmp_path, chat_template=PICKY)
 
     (problem,) = caught.value.problems
     assert problem.message == "I refuse"
-    assert "row 2 of the mixture" in problem.where
+    assert problem.where.endswith("train.jsonl, row 2")
+
+
+def test_of_many_rows_that_the_template_refuses_ten_are_named_in_their_order(model: Path, tmp_path: Path) -> None:
+    train = write_rows(tmp_path / "rows.jsonl", [chat("bad", str(number)) for number in range(12)])
+
+    with pytest.raises(DataError, match="refuses 12 rows; 10 of them:") as caught:
+        prepare_tokens(recipe(Mixture(sources=(Source(path=str(train)),)), chat_template=PICKY), model, kinds=KINDS)
+
+    numbers = [int(problem.where.rpartition(" ")[2]) for problem in caught.value.problems]
+    assert len(numbers) == 10
+    assert numbers == sorted(numbers)
 
 
 def test_rows_the_template_refuses_are_skipped_and_counted_on_request(model: Path, tmp_path: Path) -> None:
@@ -342,7 +353,7 @@ def test_a_template_that_refuses_every_row_is_an_error_even_where_bad_rows_are_s
     train = write_rows(tmp_path / "rows.jsonl", [chat("bad", "row")] * 3)
     mixture = Mixture(sources=(Source(path=str(train)),), on_bad_rows="skip")
 
-    with pytest.raises(DataError, match="of 3 rows none is left; refused by the chat template: 3"):
+    with pytest.raises(DataError, match="of 3 rows none is left; 3 left out: refused by the chat template"):
         prepare_tokens(recipe(mixture, chat_template=PICKY), model, kinds=KINDS)
 
 

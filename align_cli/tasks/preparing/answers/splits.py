@@ -91,6 +91,7 @@ class AnswerWork:
             shown=answering.shown if answering.conversational else None,
             sources=self.sources,
             skip_bad_rows=self.chosen.settings.skip_bad_rows,
+            template=answering.renderer.template.source if answering.renderer.template else "",
             keeps_rows=not self.paired,
         )
 

@@ -83,6 +83,7 @@ class Work:
             shown=shown if self.conversational else None,
             sources=self.sources,
             skip_bad_rows=chosen.settings.skip_bad_rows,
+            template=self.renderer.template.source if self.renderer.template else "",
         )
 
     def _reordered(
