@@ -77,10 +77,11 @@ def problems(recipe: Recipe, host: Host, chosen: Choice) -> list[Problem]:
     local = chosen.processes // chosen.machines
     cpu = bool(recipe.get("use_cpu")) or not host.gpus
     place = str(recipe.origins.get("launch.num_processes") or "")
-    if not cpu and local > len(host.gpus):
-        plural = "s" if len(host.gpus) != 1 else ""
-        hint = f"launch.num_processes={len(host.gpus) * chosen.machines}, or use_cpu=true"
-        found.append(Problem(f"{local} processes, and this machine has {len(host.gpus)} GPU{plural}", place, hint))
+    devices = _devices(recipe, host)
+    if not cpu and local > devices:
+        plural = "s" if devices != 1 else ""
+        hint = f"launch.num_processes={devices * chosen.machines}, or use_cpu=true"
+        found.append(Problem(f"{local} processes, and this machine has {devices} GPU{plural}", place, hint))
     if chosen.strategy.startswith("zero") and "deepspeed" not in host.packages:
         place = str(recipe.origins.get("launch.strategy") or "")
         hint = "pip install 'align-cli[deepspeed]', or launch.strategy=fsdp, which needs no further package"
@@ -118,12 +119,18 @@ def _processes(recipe: Recipe, host: Host, *, cpu: bool) -> tuple[int, str]:
     if cpu:
         why = "use_cpu is set" if recipe.get("use_cpu") else _no_gpus(host)
         return launch.num_machines, f"one process{' a machine' if where else ''}: {why}"
-    if "CUDA_VISIBLE_DEVICES" in recipe.env and "," not in recipe.env["CUDA_VISIBLE_DEVICES"]:
-        return launch.num_machines, "one process"
-    count = len(host.gpus) * launch.num_machines
+    count = _devices(recipe, host) * launch.num_machines
+    if count == 1 and len(host.gpus) > 1:
+        return 1, "one process: the recipe's env lets it see one GPU"
     if count == 1:
         return 1, f"one process: there is one GPU ({host.gpus[0].name})"
     return count, f"{count} processes{where}, one a GPU"
+
+
+def _devices(recipe: Recipe, host: Host) -> int:
+    """GPUs of this machine that the workers will see: the recipe's own environment may hide some."""
+    named = recipe.env.get("CUDA_VISIBLE_DEVICES")
+    return len(host.gpus) if named is None else min(len(named.split(",")), len(host.gpus))
 
 
 def _no_gpus(host: Host) -> str:

@@ -101,8 +101,8 @@ def workers_of(run: Path) -> dict[int, int]:
     found = {}
     for entry in Path("/proc").iterdir():
         try:
-            words = (entry / "cmdline").read_bytes().split(b"\0")
-            if b"align_cli.worker" not in words or str(run).encode() not in b" ".join(words):
+            words = (entry / "cmdline").read_bytes().decode().split("\0")
+            if "align_cli.worker" not in words or ((entry / "cwd").readlink() / words[-2]) != run:
                 continue
             variables = dict(
                 pair.split(b"=", 1) for pair in (entry / "environ").read_bytes().split(b"\0") if b"=" in pair

@@ -77,6 +77,7 @@ def test_a_request_to_stop_saves_a_checkpoint_first(number: signal.Signals, code
 
 def test_workers_do_not_outlive_the_process_that_started_them(place: Place):
     process, run = started(place, "orphans")
+    assert len(workers_of(run)) == 2
 
     process.kill()
     end_of(process)
