@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TextIO
 
 from align_cli.errors import LaunchError, UsageError
 from align_cli.launch import batch, block, ranks, strategy
@@ -27,6 +27,15 @@ _SHORT = (
 
 #: Strategies whose checkpoints are alike.
 _KIND = {"single": "whole", "ddp": "whole"}
+
+
+def options(stream: TextIO) -> str:
+    """The launch block's options for `align train --help`."""
+    from align_cli.cli import keys
+    from align_cli.recipe.fields import fields_of
+
+    known = fields_of(("align_cli.recipe.schema:Launch",))
+    return keys.flags({name: known[name] for name in _SHORT}, stream)
 
 
 def in_full(words: Sequence[str]) -> list[str]:

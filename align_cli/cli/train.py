@@ -235,7 +235,10 @@ def finish(summary: dict[str, Any], result: TextIO, *, as_json: bool) -> None:
 
 def _help(ctx: typer.Context, task: str | None) -> None:
     """Without a task: the command's own help and the tasks. With one: also every key."""
-    sys.stdout.write(ctx.get_help() + "\n")
+    from align_cli.cli import launching
+
+    said = f"{ctx.get_help()}\n\nLaunching, or the same words in the recipe's launch: block:\n"
+    sys.stdout.write(f"{said}{launching.options(sys.stdout)}\n")
     if task is None:
         names = ", ".join(registry.names(registry.TASKS))
         sys.stdout.write(f"\nTasks: {names}\n")

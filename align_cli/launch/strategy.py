@@ -89,10 +89,11 @@ def problems(recipe: Recipe, host: Host, chosen: Choice) -> list[Problem]:
     if cpu and chosen.offload != "none":
         place = str(recipe.origins.get("launch.offload") or "")
         found.append(Problem("offload moves what a GPU cannot hold, and nothing is on a GPU here", place, "remove it"))
-    parallel = recipe.launch.tensor_parallel * recipe.launch.context_parallel
-    if cpu and parallel > 1:
-        place = str(recipe.origins.get("launch.tensor_parallel") or recipe.origins.get("launch.context_parallel") or "")
-        found.append(Problem("tensor and context parallelism need GPUs", place, "remove them"))
+    for key in ("tensor_parallel", "context_parallel"):
+        if getattr(recipe.launch, key) > 1:
+            place = str(recipe.origins.get(f"launch.{key}") or "")
+            hint = "remove it; fsdp and zero3 share out a model that does not fit"
+            found.append(Problem(f"{key}: this version shares out models, not single matrices or rows", place, hint))
     return found
 
 

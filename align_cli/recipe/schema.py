@@ -154,9 +154,9 @@ class Launch:
     max_restarts: int = 0
     """How often a run whose worker failed goes on from its last checkpoint by itself."""
     tensor_parallel: int = 1
-    """Processes that share each matrix; needs GPUs."""
+    """Processes that share each matrix. Read and planned with; this version does not run it."""
     context_parallel: int = 1
-    """Processes that share each sequence; needs GPUs and `strategy: fsdp`."""
+    """Processes that share each sequence (with `strategy: fsdp`). Read and planned with; this version does not run it."""
     accelerate_config: str | None = None
     """A file of `accelerate config`, e.g. the Handbook's; what it says is taken as if it stood here."""
     preset: str | None = None

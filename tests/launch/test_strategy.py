@@ -77,7 +77,7 @@ def test_a_machines_number_comes_from_the_batch_system(variable: str):
         (EIGHT, {"num_processes": 9}, "9 processes, and this machine has 8 GPUs", "launch.num_processes=8"),
         (ONE_CPU, {"num_processes": 2, "strategy": "zero2"}, "needs the package deepspeed", "align-cli[deepspeed]"),
         (ONE_CPU, {"num_processes": 2, "strategy": "fsdp", "offload": "all"}, "nothing is on a GPU", "remove"),
-        (ONE_CPU, {"num_processes": 2, "tensor_parallel": 2}, "need GPUs", "remove"),
+        (ONE_CPU, {"num_processes": 2, "tensor_parallel": 2}, "tensor_parallel", "fsdp and zero3"),
     ],
 )
 def test_what_cannot_be_launched_here_is_said_with_a_way_out(host: Host, launch: dict[str, Any], words: str, hint: str):
