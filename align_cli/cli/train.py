@@ -18,7 +18,7 @@ import typer
 from align_cli import registry, stdout
 from align_cli.cli import complete, documents, known
 from align_cli.cli import task as task_command
-from align_cli.cli.words import WordsCommand
+from align_cli.cli.words import OptionsCommand
 from align_cli.errors import DataError, LaunchError, Problem, UsageError
 from align_cli.launch.host import Host
 from align_cli.recipe import secrets
@@ -38,7 +38,7 @@ app = typer.Typer(
 
 
 @app.command(
-    cls=WordsCommand, epilog="align train TASK --help lists every key of the task, with type, default and help."
+    cls=OptionsCommand, epilog="align train TASK --help lists every key of the task, with type, default and help."
 )
 def train(
     ctx: typer.Context,
@@ -69,6 +69,9 @@ def train(
     prepare: Annotated[
         bool, typer.Option("--prepare", help="Do all but the work, and say how to start it with another launcher.")
     ] = False,
+    on: Annotated[
+        str, typer.Option("--on", metavar="MACHINE", help="In a dry run, plan for another machine, e.g. 8xH100-80GB.")
+    ] = "",
     show_help: Annotated[bool, typer.Option("--help", "-h", help="Show this, or all keys of TASK.")] = False,
 ) -> None:
     """Train a model from a recipe, or plan it with --dry-run."""
@@ -81,12 +84,12 @@ def train(
     chosen = _task(name, rest)
     if not rest:
         raise UsageError("no recipe is named", hint=f"align train {name} RECIPE; align recipe ls lists those shipped")
-    from align_cli.cli import launching
+    from align_cli.cli import launching, memory
     from align_cli.launch import host as hosts
 
-    rest = launching.in_full(rest)
-    host = hosts.inspect()
+    rest, host, there = memory.elsewhere(on, launching.in_full(rest), hosts.inspect(), dry_run=dry_run)
     recipe, said = launching.settled(_load(rest, chosen), chosen, rest, host, keep=keep_global_batch)
+    said = [*there, *said]
     if dry_run:
         plan_only(recipe, chosen, host, said, as_json=as_json, adapt=adapt, defaults=defaults)
         return
@@ -106,7 +109,7 @@ def plan_only(
     defaults: bool = False,
 ) -> None:
     """Print what a run would do; nothing is written and nothing heavy imported."""
-    from align_cli.cli import dry_run, launching
+    from align_cli.cli import dry_run, launching, memory
     from align_cli.launch import adapt as adaptation
     from align_cli.launch import host as hosts
     from align_cli.launch import plan as plans
@@ -121,11 +124,14 @@ def plan_only(
     if problems is None and rows.get("refused"):
         problems = DataError("the mixture cannot be had", problems=[Problem(str(rows["why"]))])
     num_train = None if recipe.get("packing") else rows["train"]
-    plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
+    need = memory.known_of(recipe, task, host)
+    plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train, fits=need.fit)
     notes = [*adaptation.as_notes(recipe, found), *elsewhere, *said, *launching.notes(recipe, host)]
+    notes += memory.notes(need, plan)
     notes += [Note("mixture", line) for line in dict.fromkeys(line for fact in facts for line in fact.notes)]
     notes += known.of_output(recipe, plan.global_batch_size)
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
+    view["memory"] = memory.document(need, plan)
     if not as_json:
         from align_cli.cli import render
 
@@ -169,6 +175,7 @@ def execute(
 
     # Imported this late because help and dry runs need none of it.
     from align_cli import worker
+    from align_cli.cli import memory
     from align_cli.models.locate import locate_for
     from align_cli.runs import directory
     from align_cli.tasks.preparing.tokens import prepare_for
@@ -184,7 +191,10 @@ def execute(
     model = locate_for(recipe, say=_say)
     prepared = prepare_for(task, recipe, model, say=_say)
     tokens = (prepared.report.get("tokens") or {}).get("train")
-    plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens)
+    need = memory.known_of(recipe, task, host, folder=model)
+    plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens, fits=need.fit)
+    for note in memory.notes(need, plan):
+        _say(f"note: {note}")
     render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)
     link = machines.meet(plan, recipe, prepared, model, say=_say)
     machines.seal(link, run, recipe, plan, prepared, model)

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from rich.console import RenderableType
 from rich.text import Text
 
+from align_cli.cli.render.needs import memory_of
 from align_cli.cli.render.page import count, emit, grid, heading, lines, number, pairs
 
 _LONGEST_VALUE = 72  # characters of one value on the page; --json has all of it
@@ -41,6 +42,7 @@ def dry_run(view: Mapping[str, Any], stream: TextIO, *, defaults: bool = False) 
     blocks += _mixture(view["mixture"], short)
     blocks += [heading("Arithmetic"), pairs(_arithmetic(plan, view["rows"]))]
     blocks += [heading("Plan"), lines(plan["reasons"]), pairs(_plan(plan))]
+    blocks += memory_of(view.get("memory"))
     emit(stream, *blocks)
 
 

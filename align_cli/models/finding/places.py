@@ -82,6 +82,33 @@ def here(name: str) -> Path | None:
     return _local(name)
 
 
+def ready(name: str, *, revision: str | None = None) -> Path | None:
+    """The folder that `find` would give without fetching, converting or reading any weights; None if it would have to.
+
+    Of the Hub's cache the folder structure is read, which spares its library's start.
+    """
+    place = _local(name)
+    if place is None:
+        return _in_hub_cache(name, revision or "main")
+    if place.suffix != ".gguf":
+        return place if place.is_dir() else None
+    known = fingerprints.known(place)
+    folder = _conversion_of(known.sha256) if known else None
+    return folder if folder is not None and folder.is_dir() else None
+
+
+def _in_hub_cache(name: str, revision: str) -> Path | None:
+    home = Path(os.environ.get("HF_HOME") or Path.home() / ".cache" / "huggingface").expanduser()
+    root = Path(os.environ.get("HF_HUB_CACHE") or home / "hub") / f"models--{name.replace('/', '--')}"
+    try:
+        ref = root / "refs" / revision
+        commit = ref.read_text(encoding="ascii").strip() if ref.is_file() else revision
+    except (OSError, ValueError):
+        return None
+    folder = root / "snapshots" / commit
+    return folder if (folder / "config.json").is_file() else None
+
+
 def commit_of(folder: Path) -> str | None:
     """The commit of a folder in the Hub's cache, whose path ends with `snapshots/COMMIT`; None elsewhere."""
     resolved = folder.resolve()
@@ -210,8 +237,7 @@ def _fetch(
 
 def _converted(gguf: Path, say: Callable[[str], None]) -> Path:
     """The folder made from a GGUF file; made now if the cache has none for these bytes."""
-    root = cache_root() / "models"
-    folder = root / digest_of({"gguf": fingerprints.of_file(gguf).sha256, "conversion": _CONVERSION})[:32]
+    folder = _conversion_of(fingerprints.of_file(gguf).sha256)
 
     def make(work: Path) -> None:
         say(f"model {gguf.name}: converting once to {folder} (about half a minute)")
@@ -219,6 +245,10 @@ def _converted(gguf: Path, say: Callable[[str], None]) -> Path:
 
     build_once(folder, make)
     return folder
+
+
+def _conversion_of(sha256: str) -> Path:
+    return cache_root() / "models" / digest_of({"gguf": sha256, "conversion": _CONVERSION})[:32]
 
 
 def convert(what: str, source: Path, folder: Path) -> None:
