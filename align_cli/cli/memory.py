@@ -99,10 +99,20 @@ def notes(known: Known, plan: Plan) -> list[Note]:
     fit = known.question.fit(plan.strategy, plan.offload, plan.num_processes)
     if fit:
         return []
-    ways = "; ".join(str(one) for one in _remedies(known.question, fit, plan)[:5])
+    found = ways(known, plan)
     tight = fit.verdict == "is tight"
     what = "memory may run out" if tight else "memory will run out by the estimate"
-    return [Note("memory", f"{what}: each process needs {fit}{f'. What helps: {ways}' if ways else ''}")]
+    return [Note("memory", f"{what}: each process needs {fit}{f'. What helps: {found}' if found else ''}")]
+
+
+def ways(known: Known, plan: Plan) -> str:
+    """What would need less than the plan, in words, the cheapest first; nothing where nothing is known."""
+    if known.question is None:
+        return ""
+    fit = known.question.fit(plan.strategy, plan.offload, plan.num_processes)
+    batch, accumulation = plan.per_device_batch_size, plan.gradient_accumulation_steps
+    found = remedies(known.question, fit, plan.num_processes, batch=batch, accumulation=accumulation)
+    return "; ".join(map(str, found))
 
 
 def _remedies(question: Question, fit: Fit, plan: Plan) -> list[Any]:

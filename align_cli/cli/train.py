@@ -72,6 +72,9 @@ def train(
     on: Annotated[
         str, typer.Option("--on", metavar="MACHINE", help="In a dry run, plan for another machine, e.g. 8xH100-80GB.")
     ] = "",
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Try the longest step, an evaluation and a save; then leave no trace.")
+    ] = False,
     show_help: Annotated[bool, typer.Option("--help", "-h", help="Show this, or all keys of TASK.")] = False,
 ) -> None:
     """Train a model from a recipe, or plan it with --dry-run."""
@@ -94,7 +97,7 @@ def train(
         plan_only(recipe, chosen, host, said, as_json=as_json, adapt=adapt, defaults=defaults)
         return
     with stdout.reserved() as result:
-        summary = execute(recipe, chosen, host, said, adapt=adapt, restart=restart, prepare_only=prepare)
+        summary = execute(recipe, chosen, host, said, adapt=adapt, restart=restart, prepare_only=prepare, probe=probe)
         finish(summary, result, as_json=as_json)
 
 
@@ -151,6 +154,7 @@ def execute(
     adapt: bool = False,
     restart: bool = False,
     prepare_only: bool = False,
+    probe: bool = False,
 ) -> dict[str, Any]:
     """Prepare the data, make the run folder, train; the value is the summary for `finish`."""
     from align_cli.cli import launching, machines, render
@@ -183,7 +187,7 @@ def execute(
     worker.silence()
     batch = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR")).global_batch_size
     run = directory.open_run(recipe, restart=restart, global_batch=batch)
-    if run.state == "finished":
+    if run.state == "finished" and not probe:
         return _already_done(run, task)
     _say(f"{run.path}: {'resuming from ' + Path(run.checkpoint).name if run.checkpoint else 'a new run'}")
     for note in (*recipe.notes, *said, *run.notes):
@@ -195,6 +199,10 @@ def execute(
     plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens, fits=need.fit)
     for note in memory.notes(need, plan):
         _say(f"note: {note}")
+    if probe:
+        from align_cli.cli import probing
+
+        return {"task": task.name, **probing.probe(recipe, plan, prepared, model, host, need, say=_say)}
     render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)
     link = machines.meet(plan, recipe, prepared, model, say=_say)
     machines.seal(link, run, recipe, plan, prepared, model)
@@ -238,7 +246,8 @@ def finish(summary: dict[str, Any], result: TextIO, *, as_json: bool) -> None:
         return
     from align_cli.cli import render
 
-    render.finished(summary, result)
+    show = render.probed if summary["state"] == "probed" else render.finished
+    show(summary, result)
 
 
 def _help(ctx: typer.Context, task: str | None) -> None:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TextIO
 
 from rich.console import RenderableType
 from rich.text import Text
 
-from align_cli.cli.render.page import grid, heading, lines
+from align_cli.cli.render.page import duration, emit, grid, heading, lines, pairs
 from align_cli.cli.size import bytes_as_text
 
 _STYLES = {"fits": "green", "is tight": "yellow", "does not fit": "red"}
@@ -43,3 +43,14 @@ def memory_of(memory: Mapping[str, Any] | None) -> list[RenderableType]:
         ]
         blocks.append(lines(["what helps, the cheapest first:", *found]))
     return blocks
+
+
+def probed(summary: Mapping[str, Any], stream: TextIO) -> None:
+    """What a probe found; for the document of `cli.probing.probe`."""
+    of = f" of {bytes_as_text(summary['available'])}" if summary["available"] else ""
+    peaks = [(f"process {one['rank']}", f"{bytes_as_text(one['peak_memory_bytes'])}{of}") for one in summary["ranks"]]
+    if summary["estimated"]:
+        peaks.append(("estimated", bytes_as_text(summary["estimated"])))
+    took = [(name, duration(taken, fine=True)) for name, taken in summary["seconds"].items() if taken is not None]
+    then = [("next", step) for step in summary["next"]]
+    emit(stream, heading(summary["title"]), pairs([*peaks, *took, *then]))

@@ -37,10 +37,10 @@ def remedies(question: Question, fit: Fit, processes: int, *, batch: int, accumu
     if not work.checkpointing:
         found.append(Remedy("gradient_checkpointing=true", asked(question.with_work(checkpointing=True))))
     if processes > 1 or work.device == "cuda":
-        better = next((row for row in question.table(processes) if row and row.parts.total < fit.parts.total), None)
-        if better is not None and (better.strategy, better.offload) != (fit.strategy, fit.offload):
-            offload = f" --offload {better.offload}" if better.offload != "none" else ""
-            found.append(Remedy(f"--strategy {better.strategy}{offload}", better))
+        table = question.table(processes)
+        better = next((row for row in table if row), min(table, key=lambda row: row.parts.total))
+        offload = f" --offload {better.offload}" if better.offload != "none" else ""
+        found.append(Remedy(f"--strategy {better.strategy}{offload}", better))
     if work.device == "cuda" and work.optimizer_bytes > 2 and not fit.strategy.startswith("zero"):
         found.append(Remedy("optim=adamw_8bit", asked(question.with_work(optimizer_bytes=2.0))))
     if shape.adapter is None:

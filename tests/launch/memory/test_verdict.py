@@ -93,7 +93,8 @@ def test_remedies_come_cheapest_first_and_each_needs_less(shape: Shape, work: Wo
     found = remedies(asked, fit, 8, batch=8, accumulation=1)
 
     assert [one.words.split("=")[0] for one in found[:2]] == ["per_device_train_batch_size", "gradient_checkpointing"]
-    assert {"use_peft=true", "optim=adamw_8bit", "--strategy zero2"} <= {one.words for one in found}
+    assert {"use_peft=true", "optim=adamw_8bit"} <= {one.words for one in found}
+    assert any(one.words.startswith("--strategy ") for one in found)
     assert all(one.fit.parts.total < fit.parts.total for one in found)
 
 
