@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from align_cli.cli.model_shape import shape_of
 from align_cli.errors import AlignError, UsageError
+from align_cli.launch import timings
 from align_cli.launch.host import Host
 from align_cli.launch.memory import devices
 from align_cli.launch.memory.remedies import remedies
@@ -142,3 +143,25 @@ def elsewhere(on: str, words: Sequence[str], here: Host, *, dry_run: bool) -> tu
     more = [f"--launch.num_machines={there.machines}"] if there.machines > 1 else []
     said = f"planned as if on {there.name}; cores and packages are taken to be as here"
     return [*words, *more], there.host, [Note("on", said)]
+
+
+def time_of(known: Known, task: Task, plan: Plan) -> dict[str, Any]:
+    """For `--json` and the page: seconds of the planned steps, and the run that tells."""
+    found = timings.recall(timings.key_of(task.name, plan, known.question)) if known.question else None
+    if found is None:
+        return {"seconds": None, "run": None, "why": "not known: no run of this model here has been measured"}
+    seconds = found.seconds(plan)
+    speed = f"{found.sequences_per_second:.3g} sequences/s, {found.tokens_per_second:,.0f} tokens/s"
+    return {
+        "seconds": round(seconds, 1) if seconds is not None else None,
+        "run": found.run,
+        "why": f"as {found.run} went: {speed} over {found.steps:,} steps",
+    }
+
+
+def remember_time(
+    known: Known, task: Task, plan: Plan, metrics: Mapping[str, Any], facts: Mapping[str, Any], run: Path
+) -> None:
+    """Keep how fast the finished run went, for dry runs to come."""
+    if known.question is not None and plan.machine_rank == 0:
+        timings.remember(timings.key_of(task.name, plan, known.question), plan, metrics, facts, run)

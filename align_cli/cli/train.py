@@ -135,6 +135,7 @@ def plan_only(
     notes += known.of_output(recipe, plan.global_batch_size)
     view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
     view["memory"] = memory.document(need, plan)
+    view["time"] = memory.time_of(need, task, plan)
     if not as_json:
         from align_cli.cli import render
 
@@ -212,6 +213,7 @@ def execute(
     os.environ.update({name: value for name, value in recipe.env.items() if secrets.is_secret(name)})
     with render.display() as display:
         metrics, facts = launching.work(run.path, plan, recipe, display, link=link, own=(prepared.folder, model))
+    memory.remember_time(need, task, plan, metrics, facts, run.path)
     return {
         "title": "Finished",
         "state": "finished",

@@ -45,6 +45,15 @@ def memory_of(memory: Mapping[str, Any] | None) -> list[RenderableType]:
     return blocks
 
 
+def time_of(time: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """The row of a dry run's arithmetic; for the document of `cli.memory.time_of`."""
+    if time is None:
+        return []
+    if time["seconds"] is None:
+        return [("time", str(time["why"]))]
+    return [("time", f"about {duration(time['seconds'])}, {time['why']}")]
+
+
 def probed(summary: Mapping[str, Any], stream: TextIO) -> None:
     """What a probe found; for the document of `cli.probing.probe`."""
     of = f" of {bytes_as_text(summary['available'])}" if summary["available"] else ""

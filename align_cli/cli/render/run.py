@@ -186,7 +186,7 @@ def _checks(view: Mapping[str, Any], stream: TextIO) -> list[RenderableType]:
         trained = stop.get("trained")
         words = f"{one_line(str(stop.get('text')))} is {'' if trained else 'NOT '}trained"
         facts.append(("stop token", Text(words, style="" if trained else "red")))
-    facts += [(one_line(name), one_line(_fact(fact), _LONGEST)) for name, fact in view["facts"].items()]
+    facts += [(_named_fact(name), one_line(_fact_of(name, fact), _LONGEST)) for name, fact in view["facts"].items()]
     blocks: list[RenderableType] = [heading("Checks"), pairs(facts)] if facts else []
     if view["warnings"]:
         blocks += [heading("Warnings"), lines(Text(one_line(one, _LONGEST), "yellow") for one in view["warnings"])]
@@ -251,6 +251,18 @@ def _verdict(one: Mapping[str, str]) -> Text:
     good = one["verdict"] in ("as it was", "new")
     words = one["verdict"] if good else f"{one['verdict']}: {one['detail']}".rstrip(": ")
     return Text(words, style="green" if one["verdict"] == "as it was" else "dim" if good else "red")
+
+
+def _named_fact(name: str) -> str:
+    """`peak_memory_bytes` -> `peak_memory`: its values are shown with their units."""
+    return one_line(name.removesuffix("_bytes"))
+
+
+def _fact_of(name: str, value: Any) -> str:
+    """Bytes of each process as people read them; anything else as `_fact`."""
+    if name.endswith("_bytes") and isinstance(value, list) and all(isinstance(one, int) for one in value):
+        return ", ".join(map(bytes_as_text, value))
+    return _fact(value)
 
 
 def _fact(value: Any) -> str:
