@@ -85,6 +85,24 @@ def test_memory_that_runs_out_in_the_step_is_told_with_remedies(place: Path) -> 
     assert list((place / "cache" / "probes").iterdir()) == []
 
 
+@pytest.mark.slow
+def test_a_run_keeps_its_peak_and_its_speed_for_the_next_dry_run(place: Path) -> None:
+    def align(*words: str) -> Any:
+        command = [sys.executable, "-m", "align_cli", "train", "sft", "r.yaml", "--json", *words]
+        done = subprocess.run(command, cwd=place, env=os.environ, capture_output=True, text=True, check=True)
+        return json.loads(done.stdout)
+
+    before = align("--dry-run")["time"]
+    ran = align("max_steps=2", "eval_strategy=no")
+    after = align("--dry-run", "max_steps=20", "eval_strategy=no")["time"]
+
+    assert before["seconds"] is None
+    assert "no run of this model here has been measured" in before["why"]
+    assert ran["facts"]["peak_memory_bytes"][0] > 1e8
+    assert after["seconds"] == pytest.approx(10 * ran["metrics"]["train_runtime"], rel=0.05, abs=0.1)
+    assert after["run"] == str(place / "out")
+
+
 def test_the_longest_rows_are_taken_longest_first_and_again_where_there_are_too_few(tmp_path: Path) -> None:
     import pyarrow as pa
 

@@ -9,7 +9,7 @@ from align_cli.launch.memory.work import Work
 
 #: Tensors as wide as the model, of each layer and token, which the C library's heap frees and does not use again:
 #: `posix_memalign` of glibc before 2.38 overlooks a free block of just the right size (bug 14581). Measured.
-_NOT_REUSED = 5
+_NOT_REUSED = 4
 #: TRL's tiles of logits (tokens, entries) and as a CPU gets them, and how many like them are there at once.
 _TILE = {"cuda": (4096, 32768), "cpu": (256, 4096)}
 _TILES = {"cuda": 1, "cpu": 6}
