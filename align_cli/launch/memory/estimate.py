@@ -16,6 +16,12 @@ _CONTEXT, _SLACK = 0.9e9, 0.08
 _LIVE = 1e9
 
 
+#: DDP sends the first process's weights round in pieces of this size (torch, `_sync_module_states`).
+_ROUND = 250 * 2**20
+#: What a process holds beyond the above when it has loaded DTensor and FSDP2, or DeepSpeed: measured on CPUs.
+_FSDP, _DEEPSPEED = 0.2e9, 0.42e9
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
     """Bytes of one process; all but `host` on its device."""
@@ -87,7 +93,7 @@ def estimate(shape: Shape, work: Work, strategy: str, offload: str, processes: i
         activations=kept.layers,
         logits=kept.head,
         reference=reference,
-        process=_PROCESS if on_cpu else _CONTEXT + _SLACK * total,
+        process=_PROCESS + _set_up(shape, work, strategy, processes) if on_cpu else _CONTEXT + _SLACK * total,
         host=host + (0.0 if on_cpu else _PROCESS),
     )
 
@@ -118,6 +124,25 @@ def _states(shape: Shape, work: Work, strategy: str, processes: int) -> tuple[fl
         return held, trained * compute / processes + buckets, optimizer
     live = min(shape.parameters, _LIVE) * compute * (1 - 1 / processes)
     return held / processes + live, trained * compute / processes + buckets, optimizer
+
+
+def _set_up(shape: Shape, work: Work, strategy: str, processes: int) -> float:
+    """What processes without GPUs still hold of the time before the first step.
+
+    The heap keeps what was freed (`tasks/training/lean/cpu.py`), and training finds little of it of the right size:
+    DDP's first round of weights; the whole weights of which FSDP2 and ZeRO-3 made shares, and those that are trained
+    once more (accelerate, `fsdp2_prepare_model`; DeepSpeed's flat copies); for ZeRO-1 and -2 the flat copy of what is
+    trained, and what it was copied from. With two processes and SmolLM2-135M this was measured, see docs/explanation/memory.md.
+    """
+    if processes == 1:
+        return 0.0
+    size = shape.parameters * work.weight_bytes
+    trained = shape.trainable * max(work.weight_bytes, 2.0)
+    if strategy == "ddp":
+        return min(size, _ROUND)
+    if strategy in ("fsdp", "zero3"):
+        return size + trained + (_FSDP if strategy == "fsdp" else _DEEPSPEED)
+    return 2 * trained + _DEEPSPEED if strategy.startswith("zero") else 0.0
 
 
 def _of_layer(shape: Shape) -> float:
