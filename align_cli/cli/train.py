@@ -87,6 +87,8 @@ def train(
     chosen = _task(name, rest)
     if not rest:
         raise UsageError("no recipe is named", hint=f"align train {name} RECIPE; align recipe ls lists those shipped")
+    if probe and (dry_run or prepare):
+        raise UsageError(f"--probe and {'--dry-run' if dry_run else '--prepare'} exclude each other", hint="keep one")
     from align_cli.cli import launching, memory
     from align_cli.launch import host as hosts
 

@@ -20,12 +20,13 @@ _BAR = 0.15
 
 
 def rows(scratch: Path) -> list[Row]:
-    """A row for each combination, and two with gradient checkpointing."""
+    """A row for each combination, two with gradient checkpointing, and two of two processes."""
     cases = [*product(_TASKS, (False, True), _LENGTHS, (False,)), ("sft", False, 1024, True), ("sft", True, 1024, True)]
-    return [_row(scratch, *case) for case in cases]
+    two = [_row(scratch, "sft", lora, 512, False, processes=2) for lora in (False, True)]
+    return [*(_row(scratch, *case) for case in cases), *two]
 
 
-def _row(scratch: Path, task: str, lora: bool, length: int, checkpointing: bool) -> Row:
+def _row(scratch: Path, task: str, lora: bool, length: int, checkpointing: bool, *, processes: int = 1) -> Row:
     recipe = data.recipe(
         scratch,
         _long_rows(scratch, task, length),
@@ -37,15 +38,17 @@ def _row(scratch: Path, task: str, lora: bool, length: int, checkpointing: bool)
     )
     out = scratch / "out"
     shutil.rmtree(out, ignore_errors=True)
-    plan = run(align("train", task, str(recipe), "--dry-run", "--json"))
-    done = run(align("train", task, str(recipe)))
+    words = ("train", task, str(recipe), "--num-processes", str(processes))
+    plan = run(align(*words, "--dry-run", "--json"))
+    done = run(align(*words))
     if plan.code or done.code:
         raise RuntimeError((plan if plan.code else done).output[-3000:])
     document: dict[str, Any] = json.loads(plan.output[plan.output.index("{") :])
     estimated = document["memory"]["planned"]["bytes"]
-    measured = json.loads((out / "align" / "manifest.json").read_text())["facts"]["peak_memory_bytes"][0]
+    measured = max(json.loads((out / "align" / "manifest.json").read_text())["facts"]["peak_memory_bytes"])
     off = estimated / measured - 1
     what = f"{task.upper()}, {'LoRA' if lora else 'all weights'}, {length} tokens{', checkpoints' * checkpointing}"
+    what += ", two processes (ddp)" if processes == 2 else ""
     print(f"  {what}: {estimated / 1e6:.0f} MB estimated, {measured / 1e6:.0f} MB measured", file=sys.stderr)
     return Row(
         f"memory: {what}",

@@ -116,3 +116,19 @@ def test_an_unknown_machine_is_refused_with_a_suggestion(align: Align, model: Pa
 
     assert done.code == 2
     assert "H100-80GB" in done.err
+
+
+def test_a_dry_run_and_a_probe_exclude_each_other(align: Align, model: Path) -> None:
+    done = align("train", "sft", "r.yaml", "--dry-run", "--probe")
+
+    assert done.code == 2
+    assert "exclude each other" in done.err
+
+
+def test_the_page_shows_the_table_and_that_no_time_is_known(align: Align, model: Path) -> None:
+    done = align("train", "sft", "r.yaml", "--dry-run", "--on", "8xH100-80GB")
+
+    assert "no run of this model here has been measured" in done.out
+    page = done.out[done.out.index("\nMemory") :]
+    assert "each process needs" in page
+    assert sum("fits" in line for line in page.splitlines()) >= 5

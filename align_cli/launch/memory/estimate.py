@@ -132,7 +132,7 @@ def _set_up(shape: Shape, work: Work, strategy: str, processes: int) -> float:
     The heap keeps what was freed (`tasks/training/lean/cpu.py`), and training finds little of it of the right size:
     DDP's first round of weights; the whole weights of which FSDP2 and ZeRO-3 made shares, and those that are trained
     once more (accelerate, `fsdp2_prepare_model`; DeepSpeed's flat copies); for ZeRO-1 and -2 the flat copy of what is
-    trained, and what it was copied from. With two processes and SmolLM2-135M this was measured, see docs/explanation/memory.md.
+    trained, and what it was copied from. Measured with two processes, see docs/explanation/memory.md.
     """
     if processes == 1:
         return 0.0
