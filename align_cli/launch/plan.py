@@ -92,13 +92,21 @@ class Plan:
         return document
 
 
-def make(recipe: Recipe, host: Host, run_dir: Path, *, num_train: int | None = None, tokens: int | None = None) -> Plan:
+def make(
+    recipe: Recipe,
+    host: Host,
+    run_dir: Path,
+    *,
+    num_train: int | None = None,
+    tokens: int | None = None,
+    fits: strategies.Fits = strategies.nothing_known,
+) -> Plan:
     """The plan for `recipe` on `host`.
 
-    `num_train` counts the training sequences the trainer will see (rows, or packs), `tokens` the training tokens of
-    one epoch; None when not known yet.
+    `fits` tells what fits the devices, see `strategy.choose`. `num_train` counts the training sequences the trainer
+    will see (rows, or packs), `tokens` the training tokens of one epoch; None when not known yet.
     """
-    chosen = strategies.choose(recipe, host)
+    chosen = strategies.choose(recipe, host, fits=fits)
     env, reasons = _environment(recipe, host, chosen)
     device = "cpu" if recipe.get("use_cpu") else host.device
     precision, why = _precision(recipe, device)

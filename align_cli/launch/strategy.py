@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from align_cli.errors import LaunchError, Problem
 from align_cli.launch.host import Host
@@ -15,6 +15,22 @@ from align_cli.recipe.schema import Recipe
 _SHARED_OUT = (("zero2", "none"), ("fsdp", "none"), ("zero3", "none"), ("fsdp", "all"), ("zero3", "all"))
 #: Where a batch system says which of its machines this is.
 _MACHINE = ("SLURM_NODEID", "SKYPILOT_NODE_RANK", "GROUP_RANK")
+
+
+class Fit(Protocol):
+    """Whether a strategy fits (its truth), and what it needs of what there is (its text)."""
+
+    def __bool__(self) -> bool: ...
+
+    def __str__(self) -> str: ...
+
+
+#: (strategy, offload, processes) -> whether it fits; None when not known.
+Fits = Callable[[str, str, int], Fit | None]
+
+
+def nothing_known(strategy: str, offload: str, processes: int) -> None:
+    """Where there is no estimate."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +56,7 @@ def choose(
     recipe: Recipe,
     host: Host,
     *,
-    fits: Callable[[str, str, int], bool | None] = lambda strategy, offload, processes: None,
+    fits: Fits = nothing_known,
     environment: Mapping[str, str] | None = None,
 ) -> Choice:
     """The choice for `recipe` on machines like `host`.
@@ -160,22 +176,26 @@ def _stage(config: Any) -> int:
     return stage if stage in (1, 2, 3) else 2
 
 
-def _auto(
-    recipe: Recipe, host: Host, processes: int, fits: Callable[[str, str, int], bool | None]
-) -> tuple[str, str, str]:
+def _auto(recipe: Recipe, host: Host, processes: int, fits: Fits) -> tuple[str, str, str]:
     """(strategy, offload, why)."""
     if processes == 1:
         return "single", "none", ""
     whole = fits("ddp", "none", processes)
-    if whole is not False:
-        known = "a whole copy fits each" if whole else "each holds a whole copy"
-        return "ddp", "none", known
+    if whole is None:
+        return "ddp", "none", "each holds a whole copy"
+    if whole:
+        return "ddp", "none", f"a whole copy fits each ({whole})"
+    cpu = bool(recipe.get("use_cpu")) or not host.gpus
     for strategy, offload in _SHARED_OUT:
-        if strategy.startswith("zero") and "deepspeed" not in host.packages:
+        if (strategy.startswith("zero") and "deepspeed" not in host.packages) or (cpu and offload != "none"):
             continue
-        if fits(strategy, offload, processes):
-            return strategy, offload, f"a whole copy does not fit a device; {_meaning(strategy, offload)}"
-    return "fsdp", "all", "nothing fits a device by the estimate; fsdp with offload comes nearest"
+        if share := fits(strategy, offload, processes):
+            how = strategy + ("" if offload == "none" else f" with {offload} offload")
+            return strategy, offload, f"a whole copy does not fit each ({whole}), so they share it out: {how} ({share})"
+    if cpu:
+        return "fsdp", "none", f"nothing fits by the estimate ({whole} with whole copies); fsdp comes nearest"
+    why = f"nothing fits a device by the estimate ({whole} with whole copies); fsdp with offload comes nearest"
+    return "fsdp", "all", why
 
 
 def _meaning(strategy: str, offload: str) -> str:

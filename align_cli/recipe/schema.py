@@ -156,7 +156,7 @@ class Launch:
     tensor_parallel: int = 1
     """Processes that share each matrix. Read and planned with; this version does not run it."""
     context_parallel: int = 1
-    """Processes that share each sequence (with `strategy: fsdp`). Read and planned with; this version does not run it."""
+    """Processes that share each sequence. Read and planned with; this version does not run it."""
     accelerate_config: str | None = None
     """A file of `accelerate config`, e.g. the Handbook's; what it says is taken as if it stood here."""
     preset: str | None = None

@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import mixing, preferences, preparing, sft, startup
+from tests.benchmarks import memory, mixing, preferences, preparing, sft, startup
 from tests.benchmarks.measure import Row
 
 _ALL = {
@@ -15,6 +15,7 @@ _ALL = {
     "preferences": preferences.rows,
     "preparing": preparing.rows,
     "mixing": mixing.rows,
+    "memory": memory.rows,
 }
 
 

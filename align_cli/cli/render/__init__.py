@@ -11,6 +11,7 @@ from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
 from align_cli.cli.render.mixture import mixture
 from align_cli.cli.render.models import exported, merged, model, steps
+from align_cli.cli.render.needs import probed
 from align_cli.cli.render.picture import picture
 from align_cli.cli.render.planned import dry_run
 from align_cli.cli.render.prepared import answers, finished, preparation
@@ -46,6 +47,7 @@ __all__ = [
     "picture",
     "preparation",
     "presets",
+    "probed",
     "published",
     "recipes",
     "row",

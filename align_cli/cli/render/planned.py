@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from rich.console import RenderableType
 from rich.text import Text
 
+from align_cli.cli.render.needs import memory_of, time_of
 from align_cli.cli.render.page import count, emit, grid, heading, lines, number, pairs
 
 _LONGEST_VALUE = 72  # characters of one value on the page; --json has all of it
@@ -39,8 +40,9 @@ def dry_run(view: Mapping[str, Any], stream: TextIO, *, defaults: bool = False) 
     if view["notes"]:
         blocks += [heading("Notes"), lines(_note(note, short) for note in view["notes"])]
     blocks += _mixture(view["mixture"], short)
-    blocks += [heading("Arithmetic"), pairs(_arithmetic(plan, view["rows"]))]
+    blocks += [heading("Arithmetic"), pairs([*_arithmetic(plan, view["rows"]), *time_of(view.get("time"))])]
     blocks += [heading("Plan"), lines(plan["reasons"]), pairs(_plan(plan))]
+    blocks += memory_of(view.get("memory"))
     emit(stream, *blocks)
 
 

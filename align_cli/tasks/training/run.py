@@ -21,7 +21,7 @@ from align_cli.runs import checkpoints
 from align_cli.runs.directory import OURS
 from align_cli.tasks.preparing.settings import choose
 from align_cli.tasks.task import Context, Result
-from align_cli.tasks.training import company, sanity, strategies, trackers
+from align_cli.tasks.training import company, memory, sanity, strategies, trackers
 from align_cli.tasks.training import rows as prepared
 from align_cli.tasks.training.arguments import trainer_config
 from align_cli.tasks.training.interrupt import listening
@@ -131,6 +131,7 @@ def train(context: Context, method: Method) -> Result:
         reporter.metrics.close()
     if stage := adapters.stage_of(context.model):
         facts["chain"] = stage["chain"]
+    facts.update(memory.facts(config.device))
     company.part()
     facts.update(
         trainer.told,
