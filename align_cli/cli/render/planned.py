@@ -17,7 +17,7 @@ _LONGEST_VALUE = 72  # characters of one value on the page; --json has all of it
 #: Defaults that decide a run, shown even when nobody set them.
 _DECISIVE = (
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
-    "lr_scheduler_type", "warmup_steps", "weight_decay", "loss_type", "beta", "max_length", "max_prompt_length",
+    "lr_scheduler_type", "warmup_steps", "weight_decay", "loss_type", "beta", "max_length",
     "packing", "assistant_only_loss", "completion_only_loss", "use_peft", "gradient_checkpointing", "seed",
     "eval_strategy", "save_strategy", "report_to",
 )  # fmt: skip
