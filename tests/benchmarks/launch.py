@@ -51,7 +51,10 @@ def _speed(scratch: Path, recipe: Path) -> list[Row]:
     against_trl = middle([a / b for a, b in zip(two, theirs, strict=True)])
     ours, alone, peer = (f"{middle(speeds):.0f} tokens/s" for speeds in (two, one, theirs))
     return [
-        Row("DDP, 2 processes on 2 cores", ours, f"{alone} (1 process)", f"{against_one:.2f}", ">= 1.0", against_one >= 1),
+        Row(
+            "DDP, 2 processes on 2 cores", ours, f"{alone} (1 process)", f"{against_one:.2f}",
+            ">= 1.0", against_one >= 1,
+        ),
         Row("the same", ours, f"{peer} (torchrun, trl sft)", f"{against_trl:.2f}", ">= 1.0", against_trl >= 1),
         Row(
             "largest difference of the losses, 2 against 1", f"{worst:.1e}", "-", "-",
