@@ -6,6 +6,7 @@ The steps are those of transformers' `Trainer.set_initial_training_values`; a co
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -167,6 +168,8 @@ class _Steps:
 def _environment(recipe: Recipe, host: Host, chosen: strategies.Choice) -> tuple[dict[str, str], list[str]]:
     """Variables and reasons: which devices the processes of this machine see."""
     reasons = list(chosen.reasons)
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None and host.torch_cuda:
+        reasons.append(f"CUDA_VISIBLE_DEVICES={visible} is set: other GPUs of this machine are not seen")
     if chosen.processes > 1 or recipe.get("use_cpu") or len(host.gpus) < 2:
         return {}, reasons
     named = recipe.env.get("CUDA_VISIBLE_DEVICES", "0")

@@ -116,6 +116,12 @@ def test_the_recipes_own_choice_of_gpus_stays(recipe, workstation):
     assert (two.env, two.num_processes, two.kind) == ({}, 2, "workers")
 
 
+def test_gpus_that_are_hidden_are_spoken_of(recipe, workstation, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+
+    assert any("CUDA_VISIBLE_DEVICES=0,1 is set" in reason for reason in make(recipe(), workstation, RUN).reasons)
+
+
 def test_the_cores_of_a_cpu_are_divided(laptop):
     plan = make(make_recipe(launch=Launch(num_processes=2)), laptop, RUN)
 
