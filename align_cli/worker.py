@@ -6,6 +6,7 @@ the first speaks and writes for all.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import dataclasses
 import hashlib
@@ -242,5 +243,20 @@ def _report(error: AlignError, teller: events.Teller | None, place: Place) -> No
         sys.stderr.write("\n".join(lines) + "\n")
 
 
+def _leave_for_good(code: int) -> None:
+    """End this process without tearing the libraries' threads down, after all that wants to be told of an end.
+
+    One of several processes otherwise aborts now and then: threads that talked to the others are still there when
+    C++ destroys them ("terminate called without an active exception", torch 2.13 with gloo).
+    """
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    outcome = main(sys.argv[1:])
+    if ranks.here().world_size > 1:
+        _leave_for_good(outcome)
+    sys.exit(outcome)

@@ -76,7 +76,10 @@ def environment(
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """What this machine brings to a launch, and which machines it reaches; exit code 4 if one does not answer."""
+    """Show what this machine brings, and which others it reaches.
+
+    Exit code 4 if one of them does not answer.
+    """
     from align_cli.launch.cluster import machine, reach
 
     number = machine.DEFAULT_PORT if port is None else port
@@ -147,7 +150,7 @@ def slurm(
     tp: Annotated[int | None, typer.Option("--tp", help="launch.slurm's word; without effect.")] = None,
     args: Annotated[str | None, typer.Option("--args", help="launch.slurm's word: overrides in one word.")] = None,
 ) -> None:
-    """Write an sbatch file that runs a recipe on N nodes, and resumes it when it is queued again."""
+    """Write an sbatch file that runs and resumes a recipe on N nodes."""
     from align_cli.launch.cluster import command, handbook
     from align_cli.launch.cluster.slurm import SlurmJob, render
 

@@ -23,7 +23,7 @@ def test_accelerate_knows_fsdp_by_the_kind_of_company_that_is_in_its_shared_stat
 def test_transformers_takes_a_state_that_was_made_before_its_arguments():
     from transformers import TrainingArguments
 
-    source = inspect.getsource(TrainingArguments._setup_devices.fget)
+    source = inspect.getsource(TrainingArguments.__dict__["_setup_devices"].func)
     assert "use_configured_state" in source
     assert "PartialState(cpu=self.use_cpu)" in source
 

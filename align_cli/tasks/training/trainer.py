@@ -32,6 +32,7 @@ def extended(base: type) -> type:
             self.told: dict[str, Any] = {}  # facts for the manifest
             self.watch = LossWatch()
             self.saved_at = -1
+            self.leaving = False  # all processes have agreed to stop
             self.seconds_before = 0.0  # trained by earlier attempts
             self.started = time.monotonic()
 
@@ -66,11 +67,13 @@ def extended(base: type) -> type:
             super().log(logs, start_time)
 
         def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-            self.stop.asked = company.anyone(self.stop.asked)  # a signal reaches processes at different moments
-            if self.stop.asked:
+            # A signal reaches processes at different moments; one that comes while they agree counts at the next step.
+            if company.anyone(self.stop.asked):
+                self.stop.asked = self.leaving = True
+            if self.leaving:
                 self.control.should_save = True
             super()._maybe_log_save_evaluate(*args, **kwargs)
-            if self.stop.asked and self.saved_at == self.state.global_step:
+            if self.leaving and self.saved_at == self.state.global_step:
                 raise self.stop.error(
                     f"stopped after step {self.state.global_step} of {self.state.max_steps}; "
                     f"checkpoint-{self.state.global_step} is saved",
@@ -84,7 +87,7 @@ def extended(base: type) -> type:
             args = self.args
             folder = Path(args.output_dir, f"checkpoint-{self.state.global_step}")
             limit, args.save_total_limit = args.save_total_limit, None
-            model_only, args.save_only_model = args.save_only_model, args.save_only_model and not self.stop.asked
+            model_only, args.save_only_model = args.save_only_model, args.save_only_model and not self.leaving
             if args.should_save and folder.exists():  # of another attempt: its files must not mix with these
                 shutil.rmtree(folder)
             company.wait()
