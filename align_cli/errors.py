@@ -12,6 +12,7 @@
     ├── GateError              7   a gate did not pass
     ├── TrainingError          1   the work itself failed
     └── Interrupted          130   Ctrl-C; what was done is saved
+        └── Terminated       143   the same, asked for by SIGTERM: a batch system may start the command again
 
 An error carries plain text only: colours and tables belong to the command line's renderer.
 """
@@ -122,6 +123,12 @@ class Interrupted(AlignError):
     exit_code = 130
 
 
+class Terminated(Interrupted):
+    """SIGTERM, as a batch system sends it before it takes the machine away; what was done is saved."""
+
+    exit_code = 143
+
+
 #: Exit code -> meaning; the reference page is generated from this table.
 EXIT_CODES: dict[int, str] = {
     0: "done",
@@ -132,5 +139,6 @@ EXIT_CODES: dict[int, str] = {
     5: "a plugin is broken",
     6: "a judge or endpoint failed",
     7: "a gate did not pass",
-    130: "interrupted",
+    130: "interrupted; what was done is saved",
+    143: "terminated by SIGTERM; what was done is saved",
 }

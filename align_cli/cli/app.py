@@ -21,6 +21,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "task": ("align_cli.cli.task", "List the tasks, and the keys a recipe may set for each."),
     "model": ("align_cli.cli.model", "Look at models and adapters; merge, export and push them."),
     "chat": ("align_cli.cli.chat", "Talk to a model as it was trained, or to two side by side."),
+    "launch": ("align_cli.cli.launch", "List launch presets, look at this machine, write jobs for clusters."),
     "runs": ("align_cli.cli.runs", "List runs, show one with its curves, compare two."),
     "cache": ("align_cli.cli.cache", "List and remove what is kept: mixtures, tokens, models."),
     "doctor": ("align_cli.cli.doctor", "What this machine has, and what is missing for which feature."),

@@ -16,7 +16,7 @@ from typing import TextIO
 
 from align_cli.cli.signs import visible
 from align_cli.cli.text import style, wrap
-from align_cli.errors import AlignError, PluginError, Problem
+from align_cli.errors import AlignError, Interrupted, PluginError, Problem
 from align_cli.recipe.secrets import is_secret, scrub
 
 _SHORTEST_SECRET = 8  # characters; a shorter value would blank out innocent text
@@ -38,8 +38,8 @@ def report(error: AlignError, *, as_json: bool, stream: TextIO | None = None) ->
 
 def as_text(error: AlignError, stream: TextIO) -> str:
     """The message, every problem with its place and hint, and what to do next."""
-    label = "interrupted" if error.exit_code == 130 else "error"
-    colour = "yellow" if error.exit_code == 130 else "red"
+    stopped = isinstance(error, Interrupted)
+    label, colour = ("interrupted", "yellow") if stopped else ("error", "red")
     lines = [wrap(visible(error.message), stream, indent="  ", first=f"{label}: ")]
     lines += [line for problem in error.problems[:_MOST_SHOWN] for line in problem_lines(problem, stream)]
     if len(error.problems) > _MOST_SHOWN:

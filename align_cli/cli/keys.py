@@ -38,6 +38,20 @@ def all_keys(fields: Mapping[str, Field], stream: TextIO) -> str:
     return "\n\n".join(blocks)
 
 
+def flags(fields: Mapping[str, Field], stream: TextIO) -> str:
+    """Keys that are options as well: `--name` and its help, in the stream's width."""
+    width = min(columns(stream), _WIDE)
+    room = max(len(name) for name in fields) + 6
+    return "\n".join(
+        fill(prose(field.help), width, indent=" " * (room + 2), first=f"  {_flag(name):<{room}}")
+        for name, field in fields.items()
+    )
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def one_key(field: Field, stream: TextIO, meanings: Mapping[str, str] | None = None) -> str:
     """One key: type, default, choices, where it is defined, and its documentation.
 

@@ -109,14 +109,14 @@ def _of_masks(recipe: Recipe, facts: list[SourceFact]) -> list[Problem]:
     return [Problem("assistant_only_loss: the rows are plain text, without turns", origin, hint)]
 
 
-def of_output(recipe: Recipe, *, restart: bool = False) -> list[Note]:
+def of_output(recipe: Recipe, global_batch: int | None = None, *, restart: bool = False) -> list[Note]:
     """What a real run would find in the output folder, where there is one already."""
     from align_cli.runs import directory
 
     if not Path(recipe.get("output_dir") or "").expanduser().is_dir():
         return []
     try:
-        run = directory.open_run(recipe, restart=restart)
+        run = directory.open_run(recipe, restart=restart, global_batch=global_batch)
     except UsageError as error:
         keys = ", ".join(problem.where for problem in error.problems)
         return [Note("output_dir", f"a run would be refused: {error.message}{f' ({keys})' if keys else ''}")]

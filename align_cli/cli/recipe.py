@@ -60,10 +60,11 @@ def show(
 ) -> None:
     """Print a recipe resolved, with the origin of every value."""
     from align_cli.cli import dry_run
+    from align_cli.launch import block
     from align_cli.recipe import load
 
     chosen = task_command.get(task or task_of(recipe))
-    resolved = load.load([recipe, *(words or [])], chosen, profile=profile)
+    resolved = block.settled(load.load([recipe, *(words or [])], chosen, profile=profile))
     if as_json:
         from align_cli.recipe.decode import encode
 
@@ -232,12 +233,13 @@ def _expanded(words: Sequence[str], shipped_names: Sequence[str]) -> list[str]:
 
 
 def _checked(path: str, task: str | None) -> dict[str, Any]:
+    from align_cli.launch import block
     from align_cli.recipe import load
 
     row: dict[str, Any] = {"path": path, "task": task, "profile": None, "problems": [], "notes": []}
     try:
         row["task"] = task or task_of(path)
-        recipe = load.load([path], task_command.get(row["task"]))
+        recipe = block.settled(load.load([path], task_command.get(row["task"])))
     except AlignError as error:
         problems = error.problems or (Problem(error.message, "", error.hint),)
         row["problems"] = [{"where": item.where, "message": item.message, "hint": item.hint} for item in problems]

@@ -1,27 +1,20 @@
-"""`align train TASK RECIPE [overrides]`: decide once, then execute.
-
-Everything up to the model's folder happens here without torch; the work itself is the worker's.
-"""
+"""`align train TASK RECIPE [overrides]`: the command's words, and its help."""
 
 from __future__ import annotations
 
-import json
-import os
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, TextIO
+from typing import Annotated
 
 import typer
 
 from align_cli import registry, stdout
-from align_cli.cli import complete, documents, known
+from align_cli.cli import complete
 from align_cli.cli import task as task_command
-from align_cli.cli.words import WordsCommand
-from align_cli.errors import DataError, LaunchError, Problem, UsageError
-from align_cli.recipe import secrets
-from align_cli.recipe.schema import Note, Recipe
+from align_cli.cli.words import OptionsCommand
+from align_cli.errors import UsageError
+from align_cli.recipe.schema import Recipe
 from align_cli.tasks.task import Task
 
 app = typer.Typer(
@@ -37,7 +30,7 @@ app = typer.Typer(
 
 
 @app.command(
-    cls=WordsCommand, epilog="align train TASK --help lists every key of the task, with type, default and help."
+    cls=OptionsCommand, epilog="align train TASK --help lists every key of the task, with type, default and help."
 )
 def train(
     ctx: typer.Context,
@@ -61,6 +54,19 @@ def train(
         bool, typer.Option("--restart", help="Start anew; the old run folder is moved aside, not deleted.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")] = False,
+    keep_global_batch: Annotated[
+        bool,
+        typer.Option("--keep-global-batch", help="Keep the rows of a step when the number of processes differs."),
+    ] = False,
+    prepare: Annotated[
+        bool, typer.Option("--prepare", help="Do all but the work, and say how to start it with another launcher.")
+    ] = False,
+    on: Annotated[
+        str, typer.Option("--on", metavar="MACHINE", help="In a dry run, plan for another machine, e.g. 8xH100-80GB.")
+    ] = "",
+    probe: Annotated[
+        bool, typer.Option("--probe", help="Try the longest step, an evaluation and a save; then leave no trace.")
+    ] = False,
     show_help: Annotated[bool, typer.Option("--help", "-h", help="Show this, or all keys of TASK.")] = False,
 ) -> None:
     """Train a model from a recipe, or plan it with --dry-run."""
@@ -73,124 +79,30 @@ def train(
     chosen = _task(name, rest)
     if not rest:
         raise UsageError("no recipe is named", hint=f"align train {name} RECIPE; align recipe ls lists those shipped")
-    recipe = _load(rest, chosen)
+    if probe and (dry_run or prepare):
+        raise UsageError(f"--probe and {'--dry-run' if dry_run else '--prepare'} exclude each other", hint="keep one")
+    from align_cli.cli import launching, memory, running
+    from align_cli.launch import host as hosts
+
+    rest, host, there = memory.elsewhere(on, launching.in_full(rest), hosts.inspect(), dry_run=dry_run)
+    recipe, said = launching.settled(_load(rest, chosen), chosen, rest, host, keep=keep_global_batch)
+    said = [*there, *said]
     if dry_run:
-        plan_only(recipe, chosen, as_json=as_json, adapt=adapt, restart=restart, defaults=defaults)
+        running.plan_only(recipe, chosen, host, said, as_json=as_json, adapt=adapt, restart=restart, defaults=defaults)
         return
     with stdout.reserved() as result:
-        summary = execute(recipe, chosen, adapt=adapt, restart=restart)
-        finish(summary, result, as_json=as_json)
-
-
-def plan_only(
-    recipe: Recipe, task: Task, *, as_json: bool, adapt: bool, restart: bool = False, defaults: bool = False
-) -> None:
-    """Print what a run would do; nothing is written and nothing heavy imported."""
-    from align_cli.cli import dry_run
-    from align_cli.launch import adapt as adaptation
-    from align_cli.launch import host as hosts
-    from align_cli.launch import plan as plans
-
-    host = hosts.inspect()
-    found = adaptation.mismatches(recipe, host)
-    if adapt:
-        recipe, found = adaptation.adapted(recipe, found), []
-    now = known.before(recipe, task)
-    facts, elsewhere, problems = now.facts, now.elsewhere, now.error
-    rows = dry_run.expected_rows(recipe, facts)
-    if problems is None and rows.get("refused"):
-        problems = DataError("the mixture cannot be had", problems=[Problem(str(rows["why"]))])
-    num_train = None if recipe.get("packing") else rows["train"]
-    plan = plans.make(recipe, host, Path(recipe.get("output_dir") or "RUN_DIR"), num_train=num_train)
-    notes = [*adaptation.as_notes(recipe, found), *elsewhere]
-    notes += [Note("mixture", line) for line in dict.fromkeys(line for fact in facts for line in fact.notes)]
-    notes += known.of_output(recipe, restart=restart)
-    view = dry_run.document(recipe, host=host, plan=plan, facts=facts, rows=rows, notes=notes)
-    if not as_json:
-        from align_cli.cli import render
-
-        render.dry_run(view, sys.stdout, defaults=defaults)
-    if problems:
-        raise problems
-    if as_json:
-        documents.write(view, sys.stdout)
-
-
-def execute(recipe: Recipe, task: Task, *, adapt: bool = False, restart: bool = False) -> dict[str, Any]:
-    """Prepare the data, make the run folder, train; the value is the summary for `finish`."""
-    from align_cli.cli import render
-    from align_cli.launch import adapt as adaptation
-    from align_cli.launch import host as hosts
-    from align_cli.launch import plan as plans
-
-    started = time.monotonic()
-    host = hosts.inspect()
-    found = adaptation.mismatches(recipe, host)
-    if adapt:
-        recipe = adaptation.adapted(recipe, found)
-    elif found:
-        raise LaunchError(
-            f"this machine cannot do what {recipe.path or 'the recipe'} asks for",
-            problems=adaptation.as_problems(recipe, found),
-            hint="--adapt uses the values named here",
+        summary = running.execute(
+            recipe, chosen, host, said, adapt=adapt, restart=restart, prepare_only=prepare, probe=probe
         )
-    if obstacle := known.before(recipe, task).obstacle:
-        raise obstacle
-
-    # Imported this late because help and dry runs need none of it.
-    from align_cli import worker
-    from align_cli.models.locate import locate_for
-    from align_cli.runs import directory
-    from align_cli.tasks.preparing.tokens import prepare_for
-
-    worker.silence()
-    run = directory.open_run(recipe, restart=restart)
-    if run.state == "finished":
-        return _already_done(run, task)
-    _say(f"{run.path}: {'resuming from ' + Path(run.checkpoint).name if run.checkpoint else 'a new run'}")
-    for note in (*recipe.notes, *run.notes):
-        _say(f"note: {note}")
-    model = locate_for(recipe, say=_say)
-    prepared = prepare_for(task, recipe, model, say=_say)
-    tokens = (prepared.report.get("tokens") or {}).get("train")
-    plan = plans.make(recipe, host, run.path, num_train=prepared.num_train, tokens=tokens)
-    render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)
-    directory.seal(run, recipe, plan.as_dict(), prepared, model)
-    # The sealed recipe holds no secrets: the worker finds them in its environment.
-    os.environ.update({name: value for name, value in recipe.env.items() if secrets.is_secret(name)})
-
-    from align_cli.worker import run as work
-
-    with render.display() as display:
-        outcome = work(run.path, on_progress=display.progress, say=display.say)
-    return {
-        "title": "Finished",
-        "state": "finished",
-        "task": task.name,
-        "run": str(run.path),
-        "resumed": run.state == "resume",
-        "metrics": dict(outcome.metrics),
-        "facts": dict(outcome.facts),
-        "digest": prepared.digest,
-        "seconds": round(time.monotonic() - started, 1),
-        "next": _next(run.path, recipe),
-    }
-
-
-def finish(summary: dict[str, Any], result: TextIO, *, as_json: bool) -> None:
-    """Write the run's result to the real stdout: one JSON document, or a few lines."""
-    if as_json:
-        document = {key: value for key, value in summary.items() if key not in ("title", "next")}
-        documents.write(document, result)
-        return
-    from align_cli.cli import render
-
-    render.finished(summary, result)
+        running.finish(summary, result, as_json=as_json)
 
 
 def _help(ctx: typer.Context, task: str | None) -> None:
     """Without a task: the command's own help and the tasks. With one: also every key."""
-    sys.stdout.write(ctx.get_help() + "\n")
+    from align_cli.cli import launching
+
+    said = f"{ctx.get_help()}\n\nLaunching, or the same words in the recipe's launch: block:\n"
+    sys.stdout.write(f"{said}{launching.options(sys.stdout)}\n")
     if task is None:
         names = ", ".join(registry.names(registry.TASKS))
         sys.stdout.write(f"\nTasks: {names}\n")
@@ -226,36 +138,3 @@ def _load(words: Sequence[str], task: Task) -> Recipe:
     from align_cli.recipe import load
 
     return load.load(words, task)
-
-
-def _already_done(run: Any, task: Task) -> dict[str, Any]:
-    metrics: dict[str, Any] = {}
-    results = Path(run.path) / "all_results.json"
-    if results.is_file():
-        metrics = json.loads(results.read_text(encoding="utf-8"))
-    return {
-        "title": "Already finished: nothing was done",
-        "state": "already finished",
-        "task": task.name,
-        "run": str(run.path),
-        "metrics": metrics,
-        "next": ["--restart trains it anew and keeps the old folder"],
-    }
-
-
-def _next(path: Path, recipe: Recipe) -> list[str]:
-    from align_cli.models.speaking.opening import can_converse
-
-    told = [f"align chat {path}"] if can_converse(path) else []
-    told.append(f"align runs show {path} --curves tells how it went, {path}/README.md what it was made of")
-    if recipe.get("use_peft") and recipe.get("use_dora"):
-        # transformers 5.23 opens the adapter too, but not DoRA's magnitudes: its load report calls them unexpected.
-        return [*told, f"peft loads it from {path}; for transformers: align model merge {path} MERGED"]
-    return [*told, f"transformers loads it from {path}"]
-
-
-def _say(line: str) -> None:
-    from align_cli.cli.errors import without_secrets
-
-    sys.stderr.write(without_secrets(line) + "\n")
-    sys.stderr.flush()

@@ -16,6 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from align_cli import cores
+
 #: Optional packages that some recipe key (see `adapt`) or command needs.
 OPTIONAL = (
     "bitsandbytes", "deepspeed", "flash_attn", "flash_attn_interface", "kernels", "liger_kernel", "peft", "torchao",
@@ -68,7 +70,7 @@ def inspect() -> Host:
     torch_cuda = _torch_cuda()
     gpus = _nvidia_gpus()
     return Host(
-        cpus=_cpus(),
+        cpus=cores.usable(),
         memory_bytes=_memory_bytes(),
         gpus=tuple(gpus) if torch_cuda else (),
         unused_gpus=() if torch_cuda else tuple(gpu.name for gpu in gpus),
@@ -85,15 +87,6 @@ def _is_installed(name: str) -> bool:
         return find_spec(name) is not None
     except (ImportError, ValueError):
         return False
-
-
-def _cpus() -> int:
-    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    with contextlib.suppress(OSError, ValueError):  # a container's share, cgroup v2
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        if quota != "max":
-            count = min(count, max(1, round(int(quota) / int(period))))
-    return count
 
 
 def _memory_bytes() -> int:

@@ -6,6 +6,7 @@ The steps are those of transformers' `Trainer.set_initial_training_values`; a co
 from __future__ import annotations
 
 import math
+import os
 import shlex
 import sys
 from collections.abc import Mapping
@@ -13,22 +14,38 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from align_cli.launch import strategy as strategies
 from align_cli.launch.host import Host
 from align_cli.recipe.schema import Recipe
+
+#: Torch's own; the supervisors of several machines talk on it, the workers on the next.
+DEFAULT_PORT = 29500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
     """One run as it will be executed."""
 
-    kind: Literal["inline"]
-    """`inline`: the work runs in this process. What a launcher would run is `argv`, the same either way."""
+    kind: Literal["inline", "workers"]
+    """`inline`: the work runs in this process. `workers`: this process starts `argv` once for each process."""
+    strategy: str
+    """`single`, `ddp`, `fsdp`, `zero1`, `zero2` or `zero3`: never `auto`."""
+    offload: str
     argv: tuple[str, ...]
     env: Mapping[str, str]
     """Variables the work needs beyond the recipe's own `env:` (whose values are never shown)."""
     device: str
     precision: str
     num_processes: int
+    """On all machines together."""
+    num_machines: int
+    machine_rank: int
+    main_process: str
+    """`HOST:PORT` of machine 0; `HOST` alone while any free port will do."""
+    data_parallel_size: int
+    """Processes that read different rows."""
+    threads_per_process: int
+    """On the CPU; 0: as the library decides."""
     per_device_batch_size: int
     gradient_accumulation_steps: int
     global_batch_size: int
@@ -50,10 +67,24 @@ class Plan:
     """Why it is planned this way, one sentence each."""
 
     @property
+    def local_processes(self) -> int:
+        """Processes on this machine."""
+        return self.num_processes // self.num_machines
+
+    @property
     def command(self) -> str:
-        """What to paste into a shell to run the worker alone."""
+        """What to paste into a shell to run the workers without this program."""
         env = [f"{name}={shlex.quote(value)}" for name, value in self.env.items()]
-        return " ".join([*env, shlex.join(self.argv)])
+        if self.kind == "inline":
+            return " ".join([*env, shlex.join(self.argv)])
+        host, _, port = self.main_process.partition(":")
+        torchrun = [self.argv[0], "-m", "torch.distributed.run", f"--nproc-per-node={self.local_processes}"]
+        if self.num_machines > 1:
+            torchrun += [f"--nnodes={self.num_machines}", f"--node-rank={self.machine_rank}"]
+            torchrun += [f"--master-addr={host}", f"--master-port={port or DEFAULT_PORT}"]
+        else:
+            torchrun.append("--standalone")
+        return " ".join([*env, shlex.join([*torchrun, *self.argv[1:]])])
 
     def as_dict(self) -> dict[str, Any]:
         """JSON-able, kept in the run directory."""
@@ -62,13 +93,22 @@ class Plan:
         return document
 
 
-def make(recipe: Recipe, host: Host, run_dir: Path, *, num_train: int | None = None, tokens: int | None = None) -> Plan:
+def make(
+    recipe: Recipe,
+    host: Host,
+    run_dir: Path,
+    *,
+    num_train: int | None = None,
+    tokens: int | None = None,
+    fits: strategies.Fits = strategies.nothing_known,
+) -> Plan:
     """The plan for `recipe` on `host`.
 
-    `num_train` counts the training sequences the trainer will see (rows, or packs), `tokens` the training tokens of
-    one epoch; None when not known yet.
+    `fits` tells what fits the devices, see `strategy.choose`. `num_train` counts the training sequences the trainer
+    will see (rows, or packs), `tokens` the training tokens of one epoch; None when not known yet.
     """
-    env, reasons = _environment(recipe, host)
+    chosen = strategies.choose(recipe, host, fits=fits)
+    env, reasons = _environment(recipe, host, chosen)
     device = "cpu" if recipe.get("use_cpu") else host.device
     precision, why = _precision(recipe, device)
     reasons += [why] if why else []
@@ -81,17 +121,30 @@ def make(recipe: Recipe, host: Host, run_dir: Path, *, num_train: int | None = N
     accumulation = int(recipe.get("gradient_accumulation_steps", 1))
     if recipe.get("auto_find_batch_size"):
         reasons.append("auto_find_batch_size: the batch size and with it the steps may shrink during the run")
-    steps = _steps(recipe, num_train, batch, accumulation)
+    global_batch = batch * accumulation * chosen.data_parallel
+    steps = _steps(recipe, num_train, batch * chosen.data_parallel, accumulation)
+    if chosen.processes > 1:
+        reasons.append(
+            f"global batch: {batch} rows a process x {accumulation} accumulated x {chosen.data_parallel} processes "
+            f"= {global_batch}"
+        )
     return Plan(
-        kind="inline",
+        kind="workers" if chosen.needs_workers else "inline",
+        strategy=chosen.strategy,
+        offload=chosen.offload,
         argv=(sys.executable, "-m", "align_cli.worker", str(run_dir)),
         env=env,
         device=device,
         precision=precision,
-        num_processes=1,
+        num_processes=chosen.processes,
+        num_machines=chosen.machines,
+        machine_rank=chosen.machine_rank,
+        main_process=_main_process(recipe, chosen),
+        data_parallel_size=chosen.data_parallel,
+        threads_per_process=_threads(host, device, chosen),
         per_device_batch_size=batch,
         gradient_accumulation_steps=accumulation,
-        global_batch_size=batch * accumulation,
+        global_batch_size=global_batch,
         num_epochs=steps.epochs,
         num_sequences=num_train,
         num_tokens=tokens,
@@ -112,23 +165,34 @@ class _Steps:
     epochs: float | None
 
 
-def _environment(recipe: Recipe, host: Host) -> tuple[dict[str, str], list[str]]:
-    """Variables and reasons: one process, one device."""
-    if recipe.get("use_cpu") or len(host.gpus) < 2:
-        why = "one process: " + ("use_cpu is set" if recipe.get("use_cpu") else _single_device(host))
-        return {}, [why]
-    chosen = recipe.env.get("CUDA_VISIBLE_DEVICES", "0")
-    if "CUDA_VISIBLE_DEVICES" in recipe.env and "," not in chosen:
-        return {}, [f"one process on GPU {chosen}, as the recipe's env says"]
-    first = chosen.split(",")[0]
-    reason = f"one process on the first of {len(host.gpus)} GPUs: without a pin, torch would split every batch over all"
-    return {"CUDA_VISIBLE_DEVICES": first}, [reason]
+def _environment(recipe: Recipe, host: Host, chosen: strategies.Choice) -> tuple[dict[str, str], list[str]]:
+    """Variables and reasons: which devices the processes of this machine see."""
+    reasons = list(chosen.reasons)
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None and host.torch_cuda:
+        reasons.append(f"CUDA_VISIBLE_DEVICES={visible} is set: other GPUs of this machine are not seen")
+    if chosen.processes > 1 or recipe.get("use_cpu") or len(host.gpus) < 2:
+        return {}, reasons
+    named = recipe.env.get("CUDA_VISIBLE_DEVICES", "0")
+    if "CUDA_VISIBLE_DEVICES" in recipe.env and "," not in named:
+        return {}, [f"one process on GPU {named}, as the recipe's env says"]
+    first = named.split(",")[0]
+    why = f"it sees the first of {len(host.gpus)} GPUs: without a pin, torch would split every batch over all"
+    return {"CUDA_VISIBLE_DEVICES": first}, [*reasons, why]
 
 
-def _single_device(host: Host) -> str:
-    if host.gpus:
-        return f"there is one GPU ({host.gpus[0].name})"
-    return "there is one GPU (Apple)" if host.mps else f"there is no GPU; {host.cpus} cores share the work"
+def _main_process(recipe: Recipe, chosen: strategies.Choice) -> str:
+    host = recipe.launch.main_process_ip or "127.0.0.1"
+    port = recipe.launch.main_process_port
+    if port is None and chosen.machines > 1:
+        port = DEFAULT_PORT
+    return f"{host}:{port}" if port is not None else host
+
+
+def _threads(host: Host, device: str, chosen: strategies.Choice) -> int:
+    """Threads of each process: the cores are divided, or the processes would fight for them."""
+    if device != "cpu" or chosen.processes == 1:
+        return 0
+    return max(host.cpus // (chosen.processes // chosen.machines), 1)
 
 
 def _precision(recipe: Recipe, device: str) -> tuple[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from align_cli.errors import Problem
 from align_cli.recipe import block_words, checks_amounts
@@ -31,11 +31,25 @@ def mixture(tree: Any, where: Where, known: Iterable[str]) -> tuple[Mixture, lis
     return reader.mixture(tree), reader.problems
 
 
-def launch(tree: Any, where: Where, known: Iterable[str]) -> tuple[Launch, list[Problem]]:
+class ReadLaunch(NamedTuple):
+    """The `launch:` block, what is wrong with it, and the words whose value could not be read."""
+
+    launch: Launch
+    problems: list[Problem]
+    unread: set[str]
+
+
+def launch(tree: Any, where: Where, known: Iterable[str]) -> ReadLaunch:
     """The `launch:` block."""
     reader = _Reader(where, frozenset(known))
     values = reader.values(tree if tree is not None else {}, ("launch",), "Launch", frozenset())
-    return Launch(**values), reader.problems
+    number = values.get("num_processes", "auto")
+    if isinstance(number, str) and number != "auto":
+        key: Key = ("launch", "num_processes")
+        reader.unread.add("num_processes")
+        said = f'launch.num_processes: expected a whole number or auto, not "{values.pop("num_processes")}"'
+        reader.problems.append(Problem(said, where(key)))
+    return ReadLaunch(Launch(**values), reader.problems, reader.unread)
 
 
 def _fields(name: str) -> dict[str, Field]:

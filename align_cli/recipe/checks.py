@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Problem
-from align_cli.recipe import checks_data, checks_splits, paths, ranges
+from align_cli.recipe import checks_data, checks_launch, checks_splits, paths, ranges
 from align_cli.recipe.fields import Field
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.recipe.view import Finding, Unread, View
@@ -237,5 +237,6 @@ _RULES: tuple[Callable[[View], Iterator[Finding]], ...] = (
     _schedule,
     _reporting,
     _distribution,
+    checks_launch.launching,
     _preference,
 )

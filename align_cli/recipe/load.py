@@ -147,8 +147,9 @@ class _Loader:
             if found:
                 self.unread.add("mixture")
             mixture = paths.of_sources(mixture, stack.folder)
-        launch, found = blocks.launch(stack.tree.get("launch"), stack.where, self.fields)
+        launch, found, unread = blocks.launch(stack.tree.get("launch"), stack.where, self.fields)
         self.problems += found
+        self.unread |= {f"launch.{word}" for word in unread}
         clean = tree.get("clean") if isinstance(tree, dict) else None
         said = [word for word, value in clean.items() if value is not None] if isinstance(clean, dict) else []
         return mixture, launch, frozenset(map(str, said))
@@ -208,8 +209,10 @@ class _Loader:
                 origins[f"mixture.{name}"] = stack.origin(("mixture", name))
         for name in _given(mixture.clean, Clean()):
             origins[f"mixture.clean.{name}"] = stack.origin(("mixture", "clean", name))
-        for name in _given(launch, Launch()):
-            origins[f"launch.{name}"] = stack.origin(("launch", name))
+        block = stack.tree.get("launch")
+        for name, value in block.items() if isinstance(block, dict) else ():
+            if name in Launch.__slots__ and value is not None:  # also where it says the default: it wins over a preset
+                origins[f"launch.{name}"] = stack.origin(("launch", name))
 
 
 def _given(value: Any, default: Any) -> list[str]:

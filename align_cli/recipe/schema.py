@@ -14,6 +14,8 @@ from align_cli.errors import Problem
 
 Combine = Literal["native", "handbook-2023", "handbook-2025", "trl"]
 Arrangement = Literal["shuffled", "interleaved", "concatenated"]
+Strategy = Literal["auto", "single", "ddp", "fsdp", "zero1", "zero2", "zero3"]
+Offload = Literal["none", "optimizer", "all"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -127,10 +129,38 @@ class Mixture:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Launch:
-    """How many processes run the work, and under what."""
+    """How many processes run the work, where, and what each of them holds."""
 
-    strategy: Literal["auto", "single"] = "auto"
-    """`single`: one process. `auto` chooses and says why."""
+    strategy: Strategy = "auto"
+    """`single`: one process. `ddp`: each process has all of the model. `fsdp`, `zero1-3`: they share it out."""
+    offload: Offload = "none"
+    """What lies in main memory instead of the GPU's: `optimizer`, or `all` (weights, too)."""
+    num_processes: int | Literal["auto"] = "auto"
+    """Processes on all machines together; `auto`: one a GPU, or one where there is none."""
+    global_batch_size: int | None = None
+    """Rows per optimiser step, however many processes there are: `gradient_accumulation_steps` follows from it."""
+    num_machines: int = 1
+    """Machines; each runs the same command with its own `machine_rank`."""
+    machine_rank: int | None = None
+    """Which machine this is, from 0 on; empty: as Slurm or SkyPilot say, else 0."""
+    main_process_ip: str | None = None
+    """Address or name of machine 0, as the others reach it."""
+    main_process_port: int | None = None
+    """Port of machine 0; the next one is used, too. Empty: 29500, or any free one on a single machine."""
+    rendezvous: str | None = None
+    """`HOST:PORT` of machine 0, in one word."""
+    rendezvous_timeout: int = 600
+    """Seconds to wait for the other machines."""
+    max_restarts: int = 0
+    """How often a run whose worker failed goes on from its last checkpoint by itself."""
+    tensor_parallel: int = 1
+    """Processes that share each matrix. Read and planned with; this version does not run it."""
+    context_parallel: int = 1
+    """Processes that share each sequence. Read and planned with; this version does not run it."""
+    accelerate_config: str | None = None
+    """A file of `accelerate config`, e.g. the Handbook's; what it says is taken as if it stood here."""
+    preset: str | None = None
+    """A shipped block (`align launch ls`), e.g. `8xgpu-zero3`; what stands beside it wins."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,7 +199,7 @@ class ReferenceFields:
 class Origin:
     """Where a value came from. `place` is `file:line`, the words of the command line, or the profile's name."""
 
-    kind: Literal["file", "extends", "command line", "profile", "adapted", "default"]
+    kind: Literal["file", "extends", "command line", "profile", "accelerate", "preset", "adapted", "default"]
     place: str = ""
 
     def __str__(self) -> str:

@@ -51,8 +51,10 @@ class Run:
     """The folder holds an earlier run that `seal` will rename, not delete."""
 
 
-def open_run(recipe: Recipe, *, restart: bool = False) -> Run:
+def open_run(recipe: Recipe, *, restart: bool = False, global_batch: int | None = None) -> Run:
     """What the recipe's `output_dir` holds, and whether this recipe may use it. Nothing is written.
+
+    `global_batch`: rows of one optimiser step; with it, a run may go on with another number of processes.
 
     Raises:
         RecipeError: the folder belongs to another recipe; `problems` has the keys that differ.
@@ -69,7 +71,7 @@ def open_run(recipe: Recipe, *, restart: bool = False) -> Run:
         _demand_movable(path)
         return Run(path=path, state="new", checkpoint=None, move_aside=True)
     if (path / OURS / PLAN).is_file():
-        return _ours(path, recipe)
+        return _ours(path, recipe, global_batch)
     return _foreign(path, recipe) if occupied else _fresh(path, recipe)
 
 
@@ -139,6 +141,11 @@ def lock(path: Path) -> None:
     _held[path] = file
 
 
+def failure_file(path: Path, rank: int) -> Path:
+    """Where the process of that rank leaves what went wrong with it."""
+    return path / OURS / f"failure-{rank}.json"
+
+
 def is_at_work(path: Path) -> bool:
     """Whether a live process, this one included, holds the run directory; the kernel frees it when its holder dies."""
     import fcntl
@@ -166,7 +173,21 @@ def _fresh(path: Path, recipe: Recipe) -> Run:
     return Run(path=path, state="new", checkpoint=start, notes=_note_on_start(start))
 
 
-def _ours(path: Path, recipe: Recipe) -> Run:
+def global_batch_of(recipe: Recipe) -> int | None:
+    """Rows of one optimiser step of the run that the recipe's `output_dir` holds; None where there is none."""
+    found = plan_of(Path(recipe.get("output_dir") or _UPSTREAM_DEFAULT).expanduser()).get("global_batch_size")
+    return int(found) if found is not None else None
+
+
+def plan_of(path: Path) -> dict[str, Any]:
+    """The plan of the attempt that a run directory was sealed for last; empty where there is none."""
+    try:
+        return dict(read_json(path / OURS / PLAN)["plan"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+
+
+def _ours(path: Path, recipe: Recipe, global_batch: int | None) -> Run:
     """A folder that an earlier attempt has sealed."""
     try:
         old = decode(read_json(path / OURS / RECIPE))
@@ -175,7 +196,9 @@ def _ours(path: Path, recipe: Recipe) -> Run:
             f"output_dir: {path} holds a run whose recipe this version cannot read",
             hint="choose another output_dir, or --restart moves the old folder aside",
         ) from cause
-    if problems := identity.differences(old, recipe):
+    before = global_batch_of(recipe)
+    batches = (before, global_batch) if before is not None and global_batch is not None else None
+    if problems := identity.differences(old, recipe, batches=batches):
         raise RecipeError(
             f"output_dir: {path} belongs to another recipe",
             problems=problems,

@@ -42,13 +42,24 @@ _FREE_KEYS = frozenset(
 _NEVER_FREE = frozenset({"eval_packing"})
 
 
-def differences(old: Recipe, new: Recipe) -> list[Problem]:
-    """What makes `new` another run than `old`: one problem per key, with both values."""
+#: Keys that only deal out the rows of one optimiser step.
+_DEALING = frozenset({"per_device_train_batch_size", "gradient_accumulation_steps"})
+
+
+def differences(old: Recipe, new: Recipe, *, batches: tuple[int, int] | None = None) -> list[Problem]:
+    """What makes `new` another run than `old`: one problem per key, with both values.
+
+    `batches`: the global batch size of both, where it is known; then how it is dealt out to processes is free.
+    """
+    dealt = _DEALING if batches is not None else frozenset()
     found = [
         Problem(f"was {_short(before)}, is now {_short(now)}", where=key)
         for key, before, now in changed(old, new)
-        if not is_free(key)
+        if not is_free(key) and key not in dealt
     ]
+    if batches is not None and batches[0] != batches[1]:
+        hint = f"--keep-global-batch deals out {batches[0]} rows to the processes there are now"
+        found.insert(0, Problem(f"was {batches[0]} rows a step, is now {batches[1]}", "global batch", hint))
     if old.task != new.task:
         found.insert(0, Problem(f"was {old.task}, is now {new.task}", where="task"))
     if old.profile != new.profile:
@@ -58,6 +69,22 @@ def differences(old: Recipe, new: Recipe) -> list[Problem]:
     for name, before, now in flat_changes(dict(old.behaviours), dict(new.behaviours), "profile"):
         found.append(Problem(f"was {_short(before)}, is now {_short(now)}", where=name))
     return found
+
+
+def digest(recipe: Recipe) -> str:
+    """Digest of all that decides what is trained; machines of one run must have the same."""
+    from align_cli.files import digest_of
+
+    free = {key for key in recipe.values if is_free(key)}
+    return digest_of(
+        {
+            "task": recipe.task,
+            "profile": recipe.profile,
+            "values": {key: _plain(value) for key, value in recipe.values.items() if key not in free},
+            "mixture": _plain(asdict(recipe.mixture)),
+            "behaviours": _plain(dict(recipe.behaviours)),
+        }
+    )
 
 
 def notes(old: Recipe, new: Recipe) -> list[Note]:

@@ -43,6 +43,10 @@ class Context:
     """The store folder that the task's `prepare` returned."""
     model: Path
     """Local folder of the model to start from."""
+    strategy: str = "single"
+    """What each process holds: `single`, `ddp`, `fsdp`, `zero1`, `zero2` or `zero3`."""
+    offload: str = "none"
+    """What lies in main memory instead of the GPU's: `none`, `optimizer` or `all`."""
     on_progress: Callable[[Progress], None] = lambda progress: None
     say: Callable[[str], None] = lambda line: None
     """One line for a person (stderr)."""

@@ -6,15 +6,17 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import mixing, preferences, preparing, sft, startup
+from tests.benchmarks import launch, memory, mixing, preferences, preparing, sft, startup
 from tests.benchmarks.measure import Row
 
 _ALL = {
     "startup": startup.rows,
     "sft": sft.rows,
     "preferences": preferences.rows,
+    "launch": launch.rows,
     "preparing": preparing.rows,
     "mixing": mixing.rows,
+    "memory": memory.rows,
 }
 
 

@@ -27,28 +27,31 @@ DEFAULTS = {
 }
 
 
+def make_recipe(
+    *, profile: str = "align", env: dict[str, str] | None = None, launch: Launch | None = None, **values: Any
+) -> Recipe:
+    """A recipe in which the given values were chosen, each in a line of `r.yaml`."""
+    return Recipe(
+        task="sft",
+        path="r.yaml",
+        text="",
+        overrides=(),
+        values=values,
+        defaults=DEFAULTS,
+        mixture=Mixture(),
+        launch=launch or Launch(),
+        profile=profile,
+        behaviours={},
+        env=env or {},
+        origins={key: Origin("file", f"r.yaml:{line}") for line, key in enumerate(values, 1)},
+        notes=(),
+    )
+
+
 @pytest.fixture
 def recipe() -> Callable[..., Recipe]:
-    """A recipe in which the given values were chosen, each in a line of `r.yaml`."""
-
-    def make(*, profile: str = "align", env: dict[str, str] | None = None, **values: Any) -> Recipe:
-        return Recipe(
-            task="sft",
-            path="r.yaml",
-            text="",
-            overrides=(),
-            values=values,
-            defaults=DEFAULTS,
-            mixture=Mixture(),
-            launch=Launch(),
-            profile=profile,
-            behaviours={},
-            env=env or {},
-            origins={key: Origin("file", f"r.yaml:{line}") for line, key in enumerate(values, 1)},
-            notes=(),
-        )
-
-    return make
+    """The same for tests that take it as a fixture."""
+    return make_recipe
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from align_cli.launch.host import Host
 from align_cli.launch.plan import make
 from align_cli.recipe.schema import Launch, Mixture, Recipe
-from tests.launch.conftest import DEFAULTS
+from tests.launch.conftest import DEFAULTS, make_recipe
 
 RUN = Path("runs/a")
 
@@ -92,19 +92,50 @@ def test_a_strategy_read_as_false_means_no(recipe, laptop):
     assert (plan.num_evaluations, plan.num_checkpoints) == (0, 0)
 
 
-def test_several_gpus_are_pinned_to_one_with_a_reason(recipe, workstation):
-    plan = make(recipe(), workstation, RUN)
+def test_each_gpu_gets_a_process_that_torchrun_could_start_as_well(recipe, workstation):
+    plan = make(recipe(per_device_train_batch_size=4, gradient_accumulation_steps=2), workstation, RUN)
+
+    assert (plan.kind, plan.strategy, plan.num_processes, plan.global_batch_size) == ("workers", "ddp", 2, 16)
+    assert "2 processes, one a GPU" in plan.reasons[0]
+    assert " -m torch.distributed.run --nproc-per-node=2 --standalone -m align_cli.worker runs/a" in plan.command
+
+
+def test_one_process_among_several_gpus_is_pinned_to_one_with_a_reason(workstation):
+    plan = make(make_recipe(launch=Launch(strategy="single")), workstation, RUN)
 
     assert plan.env == {"CUDA_VISIBLE_DEVICES": "0"}
-    assert "2 GPUs" in plan.reasons[0]
+    assert any("2 GPUs" in reason for reason in plan.reasons)
     assert plan.command.startswith("CUDA_VISIBLE_DEVICES=0 ")
 
 
-def test_the_recipes_own_choice_of_gpu_stays(recipe, workstation):
-    plan = make(recipe(env={"CUDA_VISIBLE_DEVICES": "1"}), workstation, RUN)
+def test_the_recipes_own_choice_of_gpus_stays(recipe, workstation):
+    one = make(recipe(env={"CUDA_VISIBLE_DEVICES": "1"}), workstation, RUN)
+    two = make(recipe(env={"CUDA_VISIBLE_DEVICES": "1,0"}), workstation, RUN)
 
-    assert plan.env == {}
-    assert "GPU 1" in plan.reasons[0]
+    assert (one.env, one.num_processes, one.kind) == ({}, 1, "inline")
+    assert (two.env, two.num_processes, two.kind) == ({}, 2, "workers")
+
+
+def test_gpus_that_are_hidden_are_spoken_of(recipe, workstation, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+
+    assert any("CUDA_VISIBLE_DEVICES=0,1 is set" in reason for reason in make(recipe(), workstation, RUN).reasons)
+
+
+def test_the_cores_of_a_cpu_are_divided(laptop):
+    plan = make(make_recipe(launch=Launch(num_processes=2)), laptop, RUN)
+
+    assert plan.threads_per_process == 1
+    assert make(make_recipe(), laptop, RUN).threads_per_process == 0
+
+
+def test_machines_are_named_in_the_command_and_in_the_plan(laptop):
+    launch = Launch(num_processes=4, num_machines=2, machine_rank=1, main_process_ip="10.0.0.1", strategy="ddp")
+
+    plan = make(make_recipe(launch=launch), laptop, RUN)
+
+    assert (plan.local_processes, plan.machine_rank, plan.main_process) == (2, 1, "10.0.0.1:29500")
+    assert "--nnodes=2 --node-rank=1 --master-addr=10.0.0.1 --master-port=29500" in plan.command
 
 
 def test_bf16_that_nobody_asked_for_is_float32_on_a_cpu(recipe, laptop, workstation):

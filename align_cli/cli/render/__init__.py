@@ -6,10 +6,12 @@ Import it inside the command that prints a table; help and errors do without.
 from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.curves import curves, drawn
+from align_cli.cli.render.launching import environment, presets
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
 from align_cli.cli.render.mixture import mixture
 from align_cli.cli.render.models import exported, merged, model, steps
+from align_cli.cli.render.needs import probed
 from align_cli.cli.render.picture import picture
 from align_cli.cli.render.planned import dry_run
 from align_cli.cli.render.prepared import answers, finished, preparation
@@ -34,6 +36,7 @@ __all__ = [
     "doctor",
     "drawn",
     "dry_run",
+    "environment",
     "explanation",
     "exported",
     "finished",
@@ -43,6 +46,8 @@ __all__ = [
     "model",
     "picture",
     "preparation",
+    "presets",
+    "probed",
     "published",
     "recipes",
     "row",

@@ -9,6 +9,7 @@ from typing import Any, TextIO
 from rich.console import RenderableType
 from rich.text import Text
 
+from align_cli.cli.render.needs import memory_of, time_of
 from align_cli.cli.render.page import count, emit, grid, heading, lines, number, pairs
 
 _LONGEST_VALUE = 72  # characters of one value on the page; --json has all of it
@@ -16,7 +17,7 @@ _LONGEST_VALUE = 72  # characters of one value on the page; --json has all of it
 #: Defaults that decide a run, shown even when nobody set them.
 _DECISIVE = (
     "num_train_epochs", "max_steps", "per_device_train_batch_size", "gradient_accumulation_steps", "learning_rate",
-    "lr_scheduler_type", "warmup_steps", "weight_decay", "loss_type", "beta", "max_length", "max_prompt_length",
+    "lr_scheduler_type", "warmup_steps", "weight_decay", "loss_type", "beta", "max_length",
     "packing", "assistant_only_loss", "completion_only_loss", "use_peft", "gradient_checkpointing", "seed",
     "eval_strategy", "save_strategy", "report_to",
 )  # fmt: skip
@@ -39,8 +40,9 @@ def dry_run(view: Mapping[str, Any], stream: TextIO, *, defaults: bool = False) 
     if view["notes"]:
         blocks += [heading("Notes"), lines(_note(note, short) for note in view["notes"])]
     blocks += _mixture(view["mixture"], short)
-    blocks += [heading("Arithmetic"), pairs(_arithmetic(plan, view["rows"]))]
+    blocks += [heading("Arithmetic"), pairs([*_arithmetic(plan, view["rows"]), *time_of(view.get("time"))])]
     blocks += [heading("Plan"), lines(plan["reasons"]), pairs(_plan(plan))]
+    blocks += memory_of(view.get("memory"))
     emit(stream, *blocks)
 
 

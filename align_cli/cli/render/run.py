@@ -268,6 +268,8 @@ def _told(name: str, fact: Any) -> tuple[str, str]:
     if name == "first_step" and isinstance(fact, Mapping):
         words = {"drift_per_token": "drift from the reference in nats a token"}
         return "first step", one_line(_fact({words.get(key, key): value for key, value in fact.items()}), _LONGEST)
+    if name.endswith("_bytes") and isinstance(fact, list) and all(isinstance(one, int) for one in fact):
+        name, fact = name.removesuffix("_bytes"), ", ".join(map(bytes_as_text, fact))
     return one_line(name.replace("_", " ")), one_line(_fact(fact), _LONGEST)
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
+from align_cli import cores
 from align_cli.errors import AlignError, UsageError
 
 Item = TypeVar("Item")
@@ -64,8 +65,6 @@ class Ray:
 @contextmanager
 def _running(ray: Any, workers: int | None) -> Iterator[None]:
     """A Ray that is there already, else the one of RAY_ADDRESS, else one on this machine for as long as it takes."""
-    from align_cli.mix.reading.engines import usable_cores
-
     if ray.is_initialized():
         yield
         return
@@ -74,7 +73,7 @@ def _running(ray: Any, workers: int | None) -> Iterator[None]:
     if not address:
         folder = tempfile.gettempdir()
         scratch = tempfile.mkdtemp(prefix="align-ray-", dir=folder if len(folder) <= _LONGEST_FOLDER else "/tmp")  # noqa: S108
-        options = {"address": "local", "num_cpus": workers or usable_cores(), "_temp_dir": scratch}
+        options = {"address": "local", "num_cpus": workers or cores.usable(), "_temp_dir": scratch}
     try:
         try:
             ray.init(

@@ -8,9 +8,9 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+from align_cli import cores
 from align_cli.errors import AlignError, UsageError
 
 Item = TypeVar("Item")
@@ -116,20 +116,10 @@ def choose(name: str = "auto", workers: int | None = None, *, size: int) -> Engi
 
         cluster: Engine = Ray(workers)
         return cluster
-    count = workers or usable_cores()
+    count = workers or cores.usable()
     if count == 1 or (workers is None and size < _WORTH_PROCESSES):
         return Inline()
     return Local(count)
-
-
-def usable_cores() -> int:
-    """The cores that this process may use: those it is bound to, or fewer where a container's quota says so."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
-        return max(1, min(cores, round(int(quota) / int(period))))
-    except (OSError, ValueError):  # no such file, or the quota is "max"
-        return cores
 
 
 @contextmanager

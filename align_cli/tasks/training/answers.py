@@ -12,12 +12,12 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from align_cli.errors import Interrupted, TrainingError
+from align_cli.errors import TrainingError
 from align_cli.models import load
 from align_cli.models.locate import locate
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks.task import Context
-from align_cli.tasks.training import reference
+from align_cli.tasks.training import company, reference, strategies
 from align_cli.tasks.training.lean import attention
 from align_cli.tasks.training.lean.laid import Groups, LaidEndToEnd
 from align_cli.tasks.training.rows import beside
@@ -114,9 +114,11 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
             recipe, data = self.context.recipe, self.context.data
             assert data is not None
             named = _reference_folder(self.context)
-            model = load.model(named, recipe) if named is not None else None
+            shared_out = strategies.sharded(self.context.strategy)  # then the policy cannot be asked before it trains
+            folder = named or (self.context.model if shared_out else None)
+            model = load.model(folder, recipe) if folder is not None else None
             if model is not None:
-                self._adopt(model)
+                model = self._adopted(model)
             began = time.monotonic()
             digest = reference.digest_of_model(named or self.context.model)
             self.told["reference"] = {
@@ -147,19 +149,21 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
                 **self.reference_inputs(),
             }
 
-        def _adopt(self, model: Any) -> None:
+        def _adopted(self, model: Any) -> Any:
             from trl.trainer.utils import add_fused_lm_head
 
             add_fused_lm_head(model)
             if self.laid and attention.suits(model):
                 attention.switch_on(model)
-            self.ref_model = model.to(self.args.device).eval()
+            self.ref_model = strategies.for_evaluation(model.eval(), self.accelerator, self.context.strategy)
+            return self.ref_model
 
         def _completed(self, rows: Any, store: reference.Store, split: str, separate: Any) -> Any:
             """The rows with the reference's columns beside their own."""
             import numpy as np
 
             wanted = self._rows_to_come() if split == "train" else np.arange(len(rows))
+            wanted = np.unique(np.concatenate(company.gathered(wanted)))
             lengths = self.lengths_of(rows)
             whole = reference.complete(
                 store,
@@ -169,10 +173,11 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
                 at_once=self._at_once(lengths),
                 say=self.context.say,
                 stopped=lambda: self.stop.asked,
+                in_step=strategies.sharded(self.context.strategy),
             )
             if not whole:
                 hint = "the same command goes on from there"
-                raise Interrupted("stopped while the reference was computed; what was computed is stored", hint=hint)
+                raise self.stop.error("stopped while the reference was computed; its values are stored", hint=hint)
             values = store.read()
             if not np.isfinite(values[wanted]).all():
                 raise TrainingError(

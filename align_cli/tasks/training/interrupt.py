@@ -9,21 +9,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from align_cli.errors import Interrupted, Terminated
+
 
 class StopRequest:
     """Whether somebody has asked the run to stop."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self.asked = False
+        self.number = signal.SIGINT
         self.promise = "stopping after this step: a checkpoint is saved first"
         """What will be done about a request, for whoever asks."""
         self._say = say
+
+    def error(self, message: str, *, hint: str) -> Interrupted:
+        """What ends the run: a batch system that sent SIGTERM can tell that it may start the command again."""
+        return (Terminated if self.number == signal.SIGTERM else Interrupted)(message, hint=hint)
 
     def ask(self, number: int, frame: FrameType | None = None) -> None:
         """The signal handler: remembers the first request, raises KeyboardInterrupt at the second."""
         if self.asked:
             raise KeyboardInterrupt
-        self.asked = True
+        self.asked, self.number = True, signal.Signals(number)
         with contextlib.suppress(RuntimeError):  # the very line we would write to was being written to
             self._say(f"{self.promise} (once more stops at once)")
 

@@ -27,7 +27,8 @@ def reporter_class() -> type:
         def on_train_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
             # A checkpoint carries the cadence of its own attempt; the recipe may have another now.
             state.compute_steps(args, state.max_steps)
-            self.metrics = Metrics(self.context.run_dir, after_step=state.global_step)
+            if state.is_world_process_zero:
+                self.metrics = Metrics(self.context.run_dir, after_step=state.global_step)
             if self.resumed is not None:
                 self.trainer.restore_progress(self.resumed)
             self.began = self.trainer.started = time.monotonic()

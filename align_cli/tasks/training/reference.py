@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from align_cli import fingerprints
 from align_cli.files import cache_root, digest_of, new_folder, write_json
+from align_cli.tasks.training import company
 
 if TYPE_CHECKING:
     import numpy as np
@@ -88,30 +89,46 @@ def complete(
     at_once: int,
     say: Callable[[str], None],
     stopped: Callable[[], bool],
+    in_step: bool = False,
 ) -> bool:
     """Let `compute` fill what is missing of the rows `wanted`; False if it was stopped in between.
 
     `lengths` (rows of the split,) are the rows' tokens, of which a batch holds at most `at_once`, or one row. Rows of
-    like length share a batch, the longest come first: what does not fit into memory shows at once.
+    like length share a batch, the longest come first: what does not fit into memory shows at once. Several processes
+    divide the rows; `in_step`: each of their calls of `compute` needs all of them, so all make equally many.
     """
-    missing = store.missing(wanted)
+    import numpy as np
+
+    missing = np.unique(np.concatenate(company.gathered(store.missing(wanted))))  # machines may know different rows
     known = len(wanted) - len(missing)
-    if len(missing):
-        before = f", {known:,} are stored from before" if known else ""
-        say(f"reference: log-probabilities of {len(missing):,} rows{before}")
-    elif known:
-        say(f"reference: the log-probabilities of all {known:,} rows are stored from before")
-    done, said = 0, 0.0
-    for batch in _batches(missing, lengths, at_once):
-        if stopped():
-            return False
-        store.write(batch, compute(batch))
+    if not len(missing):
+        if known:
+            say(f"reference: the log-probabilities of all {known:,} rows are stored from before")
+        return True
+    before = f", {known:,} are stored from before" if known else ""
+    say(f"reference: log-probabilities of {len(missing):,} rows{before}")
+    batches = list(_batches(missing, lengths, at_once))
+    mine = batches[company.rank() :: company.size()]
+    rounds = -(-len(batches) // company.size()) if in_step else len(mine)
+    done, said, stop = 0, 0.0, False
+    found: list[tuple[list[int], np.ndarray]] = []
+    for number in range(rounds):
+        stop = company.anyone(stopped()) if in_step else stopped()
+        if stop:
+            break
+        batch = mine[number] if number < len(mine) else batches[0]
+        found.append((batch, compute(batch)))
+        store.write(*found[-1])
         done += len(batch)
-        share = done / len(missing)
-        if share - said >= _SHARE_SAID and done < len(missing):
+        share = done * company.size() / len(missing)
+        if share - said >= _SHARE_SAID and share < 1:
             said = share
-            say(f"reference: {done:,} of {len(missing):,} rows")
-    return True
+            say(f"reference: {done * company.size():,} of {len(missing):,} rows")
+    if company.size() > 1:
+        for rows, values in (pair for pairs in company.gathered(found) for pair in pairs):
+            if company.is_first_here():
+                store.write(rows, values)
+    return not company.anyone(stop)  # also waits until everything is written
 
 
 def _batches(rows: np.ndarray, lengths: np.ndarray, at_once: int) -> Iterator[list[int]]:

@@ -21,8 +21,8 @@ from align_cli.runs import checkpoints
 from align_cli.runs.directory import OURS
 from align_cli.tasks.preparing.settings import choose
 from align_cli.tasks.task import Context, Result
+from align_cli.tasks.training import company, memory, sanity, strategies, trackers
 from align_cli.tasks.training import rows as prepared
-from align_cli.tasks.training import sanity, trackers
 from align_cli.tasks.training.arguments import trainer_config
 from align_cli.tasks.training.interrupt import listening
 from align_cli.tasks.training.lean import attention, cpu
@@ -67,10 +67,13 @@ def train(context: Context, method: Method) -> Result:
     _seed(recipe)
     _quiet(recipe.values.get("log_level"))
     rows, eval_rows = prepared.opened(context)
+    met = strategies.join(context.strategy, recipe, on_cpu=on_cpu(recipe))
+    start = checkpoints.to_start_from(run_dir, recipe)
+    strategy = strategies.values(context.strategy, context.offload, recipe, start, context.say)
     config = trainer_config(
         config_class,
         recipe,
-        forced=method.forced(recipe),
+        forced={**met, **strategy, **method.forced(recipe)},
         output_dir=str(run_dir),
         has_eval=eval_rows is not None,
         say=context.say,
@@ -83,9 +86,11 @@ def train(context: Context, method: Method) -> Result:
     if recipe.profile.startswith("handbook"):
         use_cache = True  # its scripts saved every model ready to generate, whatever it was loaded as
 
-    start = checkpoints.to_start_from(run_dir, recipe)
     resumed = checkpoints.state_in(start) if start is not None else None
-    checkpoints.remove_torn(run_dir)
+    company.wait()  # every process has seen the same checkpoints
+    if company.is_first():
+        checkpoints.remove_torn(run_dir)
+    restore = strategies.allow_fsdp_on_cpu(config)
     with listening(context.say) as stop:
         trainer = trainer_class(
             model=model,
@@ -96,6 +101,7 @@ def train(context: Context, method: Method) -> Result:
             peft_config=method.adapter(recipe),
             **method.parts(context),
         )
+        restore()
         trainer.attach(stop, context)
         reporter = reporter_class()(trainer, context, resumed)
         _take_over_the_display(trainer, reporter)
@@ -103,12 +109,12 @@ def train(context: Context, method: Method) -> Result:
         facts = sanity.facts(trainer.model, config.device)
         context.say(sanity.sentence(facts))
         sanity.demand_room(run_dir, trainer.model)
-        on_cpu = config.device.type == "cpu"
-        if on_cpu:
+        cpu_only = config.device.type == "cpu"
+        if cpu_only:
             cpu.keep_freed_memory()
-        facts["cpu_rows_end_to_end"] = on_cpu and not config.torch_compile and trainer.lighten()
+        facts["cpu_rows_end_to_end"] = cpu_only and not config.torch_compile and trainer.lighten()
         try:
-            with cpu.lean_head() if on_cpu else nullcontext():
+            with cpu.lean_head() if cpu_only else nullcontext():
                 trainer.begin(resumed=start is not None)
                 outcome = trainer.train(resume_from_checkpoint=str(start) if start is not None else None)
                 _save_model(trainer, run_dir, context.model, use_cache=use_cache)
@@ -121,17 +127,29 @@ def train(context: Context, method: Method) -> Result:
         except RuntimeError as cause:
             raise _explained(cause) from cause
         _end(trainer, context.say)
-    reporter.metrics.close()
+    if reporter.metrics is not None:
+        reporter.metrics.close()
     if stage := adapters.stage_of(context.model):
         facts["chain"] = stage["chain"]
+    facts.update(memory.facts(config.device))
+    company.part()
     facts.update(
         trainer.told,
+        strategy=context.strategy,
+        num_processes=company.size(),
         steps=trainer.state.global_step,
         epochs=trainer.state.epoch,
         tokens=int(trainer._total_train_tokens),
         resumed_from=start.name if start is not None else None,
     )
     return Result(metrics=metrics, facts=facts)
+
+
+def on_cpu(recipe: Recipe) -> bool:
+    """Whether the processes of this run have no GPU to train on."""
+    import torch
+
+    return bool(recipe.get("use_cpu")) or not (torch.cuda.is_available() or torch.backends.mps.is_available())
 
 
 @contextmanager
@@ -179,20 +197,25 @@ def _save_model(trainer: Any, run_dir: Path, began_from: Path, *, use_cache: boo
     configuration (attention, `use_cache`) is switched back.
     """
     work = run_dir / OURS / ".model"
-    shutil.rmtree(work, ignore_errors=True)
+    writes = trainer.args.should_save
+    if writes:
+        shutil.rmtree(work, ignore_errors=True)
+    company.wait()
     model = whole_model(trainer.model)
     by_row = attention.is_on(model)
     attention.switch_off(model)
     model.config.use_cache = use_cache
     try:
-        trainer.save_model(str(work))
-        stacking.settle(work, began_from, trainer.model, name=run_dir.resolve().name)
-        for file in sorted(work.iterdir()):
-            os.replace(file, run_dir / file.name)
+        trainer.save_model(str(work))  # together: none may hold all of it
+        if writes:
+            stacking.settle(work, began_from, trainer.model, name=run_dir.resolve().name)
+            for file in sorted(work.iterdir()):
+                os.replace(file, run_dir / file.name)
     except Exception as cause:
         raise saving_failed(cause, Path("the model")) from cause
     finally:
-        shutil.rmtree(work, ignore_errors=True)
+        if writes:
+            shutil.rmtree(work, ignore_errors=True)
     if by_row:
         attention.switch_on(model)
 

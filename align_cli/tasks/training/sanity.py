@@ -21,7 +21,7 @@ def facts(model: Any, device: Any) -> dict[str, Any]:
     dtypes: Counter[str] = Counter()
     trained_dtypes: Counter[str] = Counter()
     for parameter in model.parameters():
-        count = parameter.numel()
+        count = getattr(parameter, "ds_numel", parameter.numel())  # ZeRO-3 leaves an empty one in its place
         dtype = str(parameter.dtype).removeprefix("torch.")
         total += count
         dtypes[dtype] += count
@@ -78,7 +78,7 @@ class LossWatch:
 def demand_room(folder: Path, model: Any) -> None:
     """Raise before the work when the disk could not even hold the finished model."""
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    needed = sum(parameter.numel() * parameter.element_size() for parameter in trained)
+    needed = sum(getattr(p, "ds_numel", p.numel()) * p.element_size() for p in trained)
     free = shutil.disk_usage(folder).free
     if free < needed:
         raise TrainingError(

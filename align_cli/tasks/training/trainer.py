@@ -12,6 +12,7 @@ from typing import Any
 from align_cli.errors import Interrupted, TrainingError
 from align_cli.runs import checkpoints
 from align_cli.tasks.task import Context
+from align_cli.tasks.training import company
 from align_cli.tasks.training.interrupt import StopRequest
 from align_cli.tasks.training.sanity import LossWatch
 
@@ -31,6 +32,7 @@ def extended(base: type) -> type:
             self.told: dict[str, Any] = {}  # facts for the manifest
             self.watch = LossWatch()
             self.saved_at = -1
+            self.leaving = False  # all processes have agreed to stop
             self.seconds_before = 0.0  # trained by earlier attempts
             self.started = time.monotonic()
 
@@ -65,11 +67,14 @@ def extended(base: type) -> type:
             super().log(logs, start_time)
 
         def _maybe_log_save_evaluate(self, *args: Any, **kwargs: Any) -> None:
-            if self.stop.asked:
+            # A signal reaches processes at different moments; one that comes while they agree counts at the next step.
+            if company.anyone(self.stop.asked):
+                self.stop.asked = self.leaving = True
+            if self.leaving:
                 self.control.should_save = True
             super()._maybe_log_save_evaluate(*args, **kwargs)
-            if self.stop.asked and self.saved_at == self.state.global_step:
-                raise Interrupted(
+            if self.leaving and self.saved_at == self.state.global_step:
+                raise self.stop.error(
                     f"stopped after step {self.state.global_step} of {self.state.max_steps}; "
                     f"checkpoint-{self.state.global_step} is saved",
                     hint="the same command goes on from there",
@@ -82,17 +87,20 @@ def extended(base: type) -> type:
             args = self.args
             folder = Path(args.output_dir, f"checkpoint-{self.state.global_step}")
             limit, args.save_total_limit = args.save_total_limit, None
-            model_only, args.save_only_model = args.save_only_model, args.save_only_model and not self.stop.asked
-            if folder.exists():  # of another attempt: its files must not mix with these
+            model_only, args.save_only_model = args.save_only_model, args.save_only_model and not self.leaving
+            if args.should_save and folder.exists():  # of another attempt: its files must not mix with these
                 shutil.rmtree(folder)
+            company.wait()
             try:
                 super()._save_checkpoint(model, trial)
-                if not args.save_only_model:
-                    checkpoints.seal(folder, self.progress_state())
+                state = self.progress_state()  # also waits until every process has written its part
+                if args.should_save and not args.save_only_model:
+                    checkpoints.seal(folder, state)
             except Interrupted:
                 raise
             except Exception as cause:
-                shutil.rmtree(folder, ignore_errors=True)
+                if args.should_save:
+                    shutil.rmtree(folder, ignore_errors=True)
                 raise saving_failed(cause, folder) from cause
             finally:
                 args.save_total_limit, args.save_only_model = limit, model_only
@@ -107,8 +115,9 @@ def extended(base: type) -> type:
 
         def progress_state(self) -> dict[str, Any]:
             """What upstream keeps in memory only, so that the windows it averages over go on where they were."""
+            losses = company.gathered(self._tr_loss.item())
             return {
-                "loss_in_window": self._tr_loss.item(),
+                "loss_in_window": sum(losses) / len(losses),
                 "loss_logged": self._total_loss_scalar,
                 "last_logged_step": self._globalstep_last_logged,
                 "metrics_in_window": {name: list(values) for name, values in self._metrics["train"].items()},

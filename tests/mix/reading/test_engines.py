@@ -117,12 +117,12 @@ def test_workers_end_with_their_parent_and_say_nothing(sign: signal.Signals, tmp
 
 
 def test_little_input_is_read_here_and_much_by_all_cores(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(engines, "usable_cores", lambda: 8)
+    monkeypatch.setattr(engines.cores, "usable", lambda: 8)
     assert engines.choose(size=1 << 20).name == "inline"
     assert (engines.choose(size=1 << 30).name, engines.choose(size=1 << 30).workers) == ("local", 8)
     assert engines.choose(workers=3, size=0).workers == 3
     assert engines.choose(workers=1, size=1 << 30).name == "inline"
-    monkeypatch.setattr(engines, "usable_cores", lambda: 1)
+    monkeypatch.setattr(engines.cores, "usable", lambda: 1)
     assert engines.choose(size=1 << 30).name == "inline"
 
 

@@ -1,0 +1,1 @@
+"""Files of `accelerate config`, in the words of our own `launch:` block."""

@@ -1,0 +1,134 @@
+"""Machines meet, agree, pass news on and notice when one is gone: threads on loopback, real sockets."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import pytest
+
+from align_cli.errors import LaunchError
+from align_cli.launch.workers import machines, ports
+from align_cli.launch.workers.machines import Machines
+
+SECONDS = 20
+
+
+def hello(machine: int, **changes: Any) -> dict[str, Any]:
+    said = {"recipe": "r", "data": "d", "model": "m", "machines": 3, "processes": 1, "align": "1", "torch": "2"}
+    return {**said, "machine": machine, "host": f"host-{machine}", **changes}
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(4) as made:
+        yield made
+
+
+def start(pool: ThreadPoolExecutor, number: int, port: int, **changes: Any) -> Future[Machines]:
+    said = hello(number, **changes)
+    if number == 0:
+        return pool.submit(
+            machines.gather, said, port=port, machines=said["machines"], seconds=SECONDS, say=lambda line: None
+        )
+    return pool.submit(machines.join, said, address="127.0.0.1", port=port, seconds=SECONDS, say=lambda line: None)
+
+
+@pytest.fixture
+def three(pool: ThreadPoolExecutor) -> Iterator[list[Machines]]:
+    port = ports.free()
+    coming = [start(pool, number, port) for number in range(3)]
+    met = [one.result(SECONDS) for one in coming]
+    yield met
+    for one in met:
+        one.close(orderly=True)
+
+
+def news_of(link: Machines) -> tuple[str, Any]:
+    done = threading.Event()
+    for _ in range(SECONDS * 100):
+        if (news := link.heard()) is not None:
+            return news
+        done.wait(0.01)
+    raise AssertionError("no news")
+
+
+def test_all_start_together_on_one_port(three: list[Machines], pool: ThreadPoolExecutor):
+    met = [pool.submit(one.meet, 0, port=4711, seconds=SECONDS) for one in three]
+
+    assert [one.result(SECONDS) for one in met] == [4711] * 3
+
+
+def test_a_failure_on_one_machine_reaches_all_others(three: list[Machines]):
+    three[1].tell("failed", {"rank": 1})
+
+    assert news_of(three[0]) == ("failed", {"rank": 1})
+    assert news_of(three[2]) == ("failed", {"rank": 1})
+
+
+def test_a_request_to_stop_goes_from_machine_0_to_all(three: list[Machines]):
+    three[0].tell("stop", 15)
+
+    assert [news_of(one) for one in three[1:]] == [("stop", 15)] * 2
+
+
+def test_a_machine_that_is_gone_is_news_and_an_orderly_end_is_none(three: list[Machines]):
+    three[1].close(orderly=True)
+    three[2].close(orderly=False)
+
+    kind, words = news_of(three[0])
+
+    assert (kind, "machine 2 (host-2) is gone" in words) == ("lost", True)
+    assert three[0].heard() is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"data": "other"}, "the prepared data"),
+        ({"torch": "3"}, "the version of torch"),
+        ({"processes": 2}, "processes a machine"),
+    ],
+)
+def test_a_machine_that_differs_is_refused_on_both_sides(changes: dict[str, Any], words: str, pool: ThreadPoolExecutor):
+    port = ports.free()
+    coming = [start(pool, 0, port, machines=2), start(pool, 1, port, machines=2, **changes)]
+
+    for one in coming:
+        with pytest.raises(LaunchError, match=words):
+            one.result(SECONDS)
+
+
+def test_two_machines_with_one_number_are_refused(pool: ThreadPoolExecutor):
+    port = ports.free()
+    first = start(pool, 0, port)
+    twins = [start(pool, 1, port), start(pool, 1, port)]
+
+    with pytest.raises(LaunchError, match=r"machine 1, twice"):
+        first.result(SECONDS)
+    for one in twins:
+        with pytest.raises(LaunchError):
+            one.result(SECONDS)
+
+
+def test_who_only_knocks_is_not_taken_for_a_machine(pool: ThreadPoolExecutor):
+    port = ports.free()
+    first = start(pool, 0, port, machines=2)
+    for _ in range(SECONDS * 100):
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+            break
+        except OSError:
+            threading.Event().wait(0.01)
+    second = start(pool, 1, port, machines=2)
+
+    met = [first.result(SECONDS), second.result(SECONDS)]
+    for one in met:
+        one.close(orderly=True)
+
+
+def test_the_interface_that_leads_to_the_others_is_named(three: list[Machines]):
+    assert {one.interface for one in three} == {"lo"}
