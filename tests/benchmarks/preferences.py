@@ -148,6 +148,7 @@ _ORPO = textwrap.dedent(
 
     values = yaml.safe_load(open(sys.argv[1]))
     model, name = values.pop("model_name_or_path"), values.pop("dataset_name")
+    values["learning_rate"] = float(values["learning_rate"])  # YAML 1.1 reads 1e-06 as text
     tokens = 0
 
     class Counting(ORPOTrainer):

@@ -57,15 +57,15 @@ def estimate(shape: Shape, work: Work, strategy: str, offload: str, processes: i
 
         strategy   weights           gradients              optimiser
         single     P b (+ c P)       T b                    T s
-        ddp        P b (+ c P)       T b, twice             T s
+        ddp        P b (+ c P)       T b                    T s
         zero1      P c               T c                    T (4 + s) / N
         zero2      P c               T c / N + buckets      T (4 + s) / N
         zero3      P c / N + live    T c / N + buckets      T (4 + s) / N
         fsdp       P b / N + live    T b / N + one layer    T s / N
 
     c are the arithmetic's bytes. In brackets: what autocast makes of float32 weights (PyTorch's documentation of
-    automatic mixed precision: a cast weight is cached until the context ends). DDP's buckets are a second copy of the
-    gradients (documentation of `gradient_as_bucket_view`). ZeRO: Rajbhandari et al. 2020, arXiv:1910.02054, section 5,
+    automatic mixed precision: a cast weight is cached until the context ends). DDP's buckets
+    are views of the gradients (`gradient_as_bucket_view`). ZeRO: Rajbhandari et al. 2020, arXiv:1910.02054, section 5,
     with K = 4 + s; its weights are in the arithmetic's bytes and its optimiser has float32 weights of its own, also
     where the arithmetic is in float32. `live`: of ZeRO-3 up to a thousand million parameters; of FSDP2 (Zhao et al.
     2023, arXiv:2304.11277, section 3) two layers and the embeddings. Offload moves the optimiser's part, and with
@@ -107,10 +107,8 @@ def _states(shape: Shape, work: Work, strategy: str, processes: int) -> tuple[fl
     if work.is_mixed and work.checkpointing:
         cast = compute * (trained if shape.adapter is None else _of_layer(shape))
     optimizer = trained * work.optimizer_bytes
-    if strategy == "single" or (strategy == "ddp" and processes == 1):
+    if strategy in ("single", "ddp"):
         return weights + cast, trained * own, optimizer
-    if strategy == "ddp":
-        return weights + cast, 2 * trained * own, optimizer
     if strategy == "fsdp":
         live = (2 * _of_layer(shape) + shape.embedding * (1 if shape.is_tied else 2)) * compute
         one = _of_layer(shape) if shape.adapter is None else trained / shape.layers

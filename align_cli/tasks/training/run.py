@@ -102,6 +102,7 @@ def train(context: Context, method: Method) -> Result:
             **method.parts(context),
         )
         restore()
+        strategies.lighten(trainer.accelerator)
         trainer.attach(stop, context)
         reporter = reporter_class()(trainer, context, resumed)
         _take_over_the_display(trainer, reporter)

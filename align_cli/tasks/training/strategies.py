@@ -113,7 +113,7 @@ def allow_fsdp_on_cpu(config: Any) -> Callable[[], None]:
     """Let accelerate share out a model among processes without GPUs; call what is returned when the trainer is made.
 
     It asks for the kind of company before it looks for FSDP, and knows FSDP only among GPUs; everything below that
-    question works on any device (accelerate 1.14, `AcceleratorState.__init__`).
+    question works on any device (accelerate 1.15, `AcceleratorState.__init__`).
     """
     from accelerate.state import PartialState
     from accelerate.utils import DistributedType
@@ -128,6 +128,12 @@ def allow_fsdp_on_cpu(config: Any) -> Callable[[], None]:
             shared["distributed_type"] = DistributedType.MULTI_CPU
 
     return restore
+
+
+def lighten(accelerator: Any) -> None:
+    """Let DDP send gradients from where they lie: its buckets would be a second copy of them all."""
+    if accelerator.ddp_handler is not None:
+        accelerator.ddp_handler.gradient_as_bucket_view = True
 
 
 def for_evaluation(model: Any, accelerator: Any, strategy: str) -> Any:
