@@ -10,7 +10,8 @@ from typing import Any, Protocol, TextIO
 from align_cli.errors import LaunchError, UsageError
 from align_cli.launch import batch, block, ranks, strategy
 from align_cli.launch.host import Host
-from align_cli.launch.plan import Plan
+from align_cli.launch.plan import DEFAULT_PORT, Plan
+from align_cli.launch.workers import ports
 from align_cli.launch.workers.machines import Machines
 from align_cli.recipe import checks_launch
 from align_cli.recipe.schema import Note, Recipe
@@ -134,6 +135,24 @@ def demand(recipe: Recipe, host: Host) -> None:
     if unreachable := checks_launch.unreachable(recipe):
         raise LaunchError("the machines of this run cannot find each other", problems=[unreachable])
     strategy.demand(recipe, host, strategy.choose(recipe, host))
+
+
+def demand_ports(recipe: Recipe, host: Host) -> None:
+    """Raise, before anything is prepared or written, when this machine cannot listen where the recipe says.
+
+    Raises:
+        LaunchError: a port is in use, or the address of machine 0 is not one of this machine, which is machine 0.
+    """
+    chosen, launch = strategy.choose(recipe, host), recipe.launch
+    if not chosen.needs_workers or chosen.machine_rank:
+        return
+    port = launch.main_process_port
+    if chosen.machines > 1:
+        port = port or DEFAULT_PORT
+    if port is not None:
+        ports.demand_free(port, machines=chosen.machines)
+    if port is not None and chosen.machines > 1 and launch.main_process_ip:
+        ports.demand_own(launch.main_process_ip, port)
 
 
 def demand_same_kind(run: Run, plan: Plan) -> None:

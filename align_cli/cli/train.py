@@ -62,8 +62,9 @@ def train(
         bool, typer.Option("--prepare", help="Do all but the work, and say how to start it with another launcher.")
     ] = False,
     on: Annotated[
-        str, typer.Option("--on", metavar="MACHINE", help="In a dry run, plan for another machine, e.g. 8xH100-80GB.")
-    ] = "",
+        str | None,
+        typer.Option("--on", metavar="MACHINE", help="In a dry run, plan for another machine, e.g. 8xH100-80GB."),
+    ] = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Try the longest step, an evaluation and a save; then leave no trace.")
     ] = False,

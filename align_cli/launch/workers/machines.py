@@ -181,7 +181,7 @@ def gather(
     Raises:
         LaunchError: the port is in use, a machine did not come, came twice, or differs.
     """
-    ports.demand_free(port)
+    ports.demand_free(port, machines=machines)
     server = socket.create_server(("", port), backlog=machines)
     peers: dict[int, Peer] = {}
     waiting: list[Peer] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
@@ -128,6 +129,40 @@ def test_who_only_knocks_is_not_taken_for_a_machine(pool: ThreadPoolExecutor):
     met = [first.result(SECONDS), second.result(SECONDS)]
     for one in met:
         one.close(orderly=True)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on, whose neighbour below is free."""
+    while True:
+        port = ports.free()
+        with contextlib.suppress(OSError), socket.create_server(("", port + 1)):
+            yield port + 1
+            return
+
+
+def test_the_port_of_the_workers_is_tried_before_anybody_waits(taken: int):
+    with pytest.raises(LaunchError, match=f"port {taken} is in use") as caught:
+        machines.gather(hello(0), port=taken - 1, machines=2, seconds=SECONDS, say=lambda line: None)
+
+    assert "launch.machine_rank" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("192.0.2.1", "does not lead to it"), ("no-such-host.invalid", "is not known")]
+)
+def test_an_address_of_machine_0_that_leads_elsewhere_is_refused(
+    address: str, said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ports, "_KNOCK", 0.1)
+
+    with pytest.raises(LaunchError, match=said):
+        ports.demand_own(address, ports.free())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
+def test_an_address_of_this_machine_is_its_own(address: str):
+    ports.demand_own(address, ports.free())
 
 
 def test_the_interface_that_leads_to_the_others_is_named(three: list[Machines]):
