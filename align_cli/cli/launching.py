@@ -13,12 +13,12 @@ from align_cli.launch.host import Host
 from align_cli.launch.plan import DEFAULT_PORT, Plan
 from align_cli.launch.workers import ports
 from align_cli.launch.workers.machines import Machines
-from align_cli.recipe import checks_launch
+from align_cli.recipe import checks_launch, overrides
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.runs.directory import Run
 from align_cli.tasks.task import Progress, Task
 
-#: `--num-processes 2` means `launch.num_processes=2`: words of the launch block that are nobody else's.
+#: Words of the launch block in the order in which the help lists them as options.
 _SHORT = (
     "strategy", "offload", "num_processes", "global_batch_size", "num_machines", "machine_rank", "main_process_ip",
     "main_process_port", "rendezvous", "rendezvous_timeout", "max_restarts", "tensor_parallel", "context_parallel",
@@ -37,17 +37,6 @@ def options(stream: TextIO) -> str:
 
     known = fields_of(("align_cli.recipe.schema:Launch",))
     return keys.flags({name: known[name] for name in _SHORT}, stream)
-
-
-def in_full(words: Sequence[str]) -> list[str]:
-    """The command line with the launch block's options spelled as overrides."""
-    return [_in_full(word) for word in words]
-
-
-def _in_full(word: str) -> str:
-    name, equals, value = word.partition("=")
-    key = name.removeprefix("--").replace("-", "_")
-    return f"--launch.{key}{equals}{value}" if name.startswith("--") and key in _SHORT else word
 
 
 def settled(recipe: Recipe, task: Task, words: Sequence[str], host: Host, *, keep: bool) -> tuple[Recipe, list[Note]]:
@@ -102,7 +91,7 @@ def _without_launch(words: Sequence[str]) -> list[str]:
         if skip:
             skip = False
             continue
-        if word.startswith(("--launch.", "launch.")):
+        if word.startswith(("--launch.", "launch.")) or overrides.launch_option(word):
             skip = "=" not in word
             continue
         kept.append(word)

@@ -85,7 +85,7 @@ def train(
     from align_cli.cli import launching, memory, running
     from align_cli.launch import host as hosts
 
-    rest, host, there = memory.elsewhere(on, launching.in_full(rest), hosts.inspect(), dry_run=dry_run)
+    rest, host, there = memory.elsewhere(on, rest, hosts.inspect(), dry_run=dry_run)
     recipe, said = launching.settled(_load(rest, chosen), chosen, rest, host, keep=keep_global_batch)
     said = [*there, *said]
     if dry_run:

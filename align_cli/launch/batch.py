@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from align_cli.errors import Problem, RecipeError, UsageError
+from align_cli.recipe.overrides import whose
 from align_cli.recipe.schema import Origin, Recipe
 
 
@@ -25,8 +26,9 @@ def kept(recipe: Recipe, wanted: int, data_parallel: int, *, why: str) -> Recipe
         hint = f"use a number of processes that divides {wanted}, or a global batch of "
         hint += " or ".join(str(size) for size in near if size)
         if (origin := recipe.origins.get(why)) is not None:
-            whose = recipe.path if origin.kind != "command line" else ""
-            raise RecipeError(f"{whose or 'the command line'} has a problem", problems=[Problem(said, str(origin), hint)])
+            found = [Problem(said, str(origin), hint)]
+            typed = [str(origin)] if origin.kind == "command line" else []
+            raise RecipeError(f"{whose(recipe.path, found, typed)} has a problem", problems=found)
         raise UsageError(said, hint=hint)
     share = wanted // data_parallel
     size = next(size for size in range(min(batch, share), 0, -1) if share % size == 0)

@@ -46,10 +46,13 @@ _NEVER_FREE = frozenset({"eval_packing"})
 _DEALING = frozenset({"per_device_train_batch_size", "gradient_accumulation_steps"})
 
 
-def differences(old: Recipe, new: Recipe, *, batches: tuple[int, int] | None = None) -> list[Problem]:
+def differences(
+    old: Recipe, new: Recipe, *, batches: tuple[int, int] | None = None, processes: int | None = None
+) -> list[Problem]:
     """What makes `new` another run than `old`: one problem per key, with both values.
 
     `batches`: the global batch size of both, where it is known; then how it is dealt out to processes is free.
+    `processes`: how many the old one had, where that is known.
     """
     dealt = _DEALING if batches is not None else frozenset()
     found = [
@@ -59,6 +62,8 @@ def differences(old: Recipe, new: Recipe, *, batches: tuple[int, int] | None = N
     ]
     if batches is not None and batches[0] != batches[1]:
         hint = f"--keep-global-batch deals out {batches[0]} rows to the processes there are now"
+        if processes is not None:
+            hint += f"; --num-processes {processes} is what the run began with"
         found.insert(0, Problem(f"was {batches[0]} rows a step, is now {batches[1]}", "global batch", hint))
     if old.task != new.task:
         found.insert(0, Problem(f"was {old.task}, is now {new.task}", where="task"))

@@ -25,3 +25,13 @@ def test_a_batch_that_cannot_be_dealt_out_is_a_problem_of_the_words_that_ask_for
 
     assert done.code == 2
     assert done.error["problems"][0]["where"] == "--global-batch-size 7"
+
+
+def test_a_wrong_option_is_quoted_as_it_was_typed_and_the_command_line_is_blamed(align: Align, recipe: Path) -> None:
+    done = align("train", "sft", "r.yaml", "--strategy", "fdsp", "--num-proceses", "2", "--dry-run", "--json")
+
+    problems = {problem["where"]: problem for problem in done.error["problems"]}
+    assert done.code == 2
+    assert done.error["message"].startswith("the command line has")
+    assert set(problems) == {"--strategy fdsp", "--num-proceses 2"}
+    assert problems["--num-proceses 2"]["hint"] == "did you mean --num-processes?"

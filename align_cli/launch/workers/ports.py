@@ -61,7 +61,9 @@ def demand_own(address: str, port: int) -> None:
         found = {str(item[4][0]) for item in socket.getaddrinfo(address, port, type=socket.SOCK_STREAM)}
     except (socket.gaierror, UnicodeError) as cause:
         why = getattr(cause, "strerror", None) or cause
-        raise LaunchError(f"the name {address} of machine 0, which is this one, is not known: {why}", hint=hint) from None
+        raise LaunchError(
+            f"the name {address} of machine 0, which is this one, is not known: {why}", hint=hint
+        ) from None
     own = {item.address for addresses in psutil.net_if_addrs().values() for item in addresses}
     if found & own or any(text.startswith("127.") for text in found) or _leads_here(address, port):
         return
