@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from align_cli.errors import Problem
+from align_cli.recipe import secrets
 from align_cli.recipe.schema import Note, Recipe
 
 #: Keys that change neither the data, the model nor an optimiser step: a run may go on with another value.
@@ -80,16 +81,28 @@ def digest(recipe: Recipe) -> str:
     """Digest of all that decides what is trained; machines of one run must have the same."""
     from align_cli.files import digest_of
 
-    free = {key for key in recipe.values if is_free(key)}
-    return digest_of(
-        {
-            "task": recipe.task,
-            "profile": recipe.profile,
-            "values": {key: _plain(value) for key, value in recipe.values.items() if key not in free},
-            "mixture": _plain(asdict(recipe.mixture)),
-            "behaviours": _plain(dict(recipe.behaviours)),
-        }
-    )
+    return digest_of(_decisive(recipe))
+
+
+def keys(recipe: Recipe) -> dict[str, tuple[str, str]]:
+    """Each key of what `digest` is of, with a digest of its value and the value in short, without secrets."""
+    from align_cli.files import digest_of
+
+    parts = _decisive(recipe)
+    flat = {**{key: parts[key] for key in ("task", "profile")}, **parts["values"]}
+    for block in ("mixture", "behaviours"):
+        flat.update({f"{block}.{key}": value for key, value in parts[block].items()})
+    return {key: (digest_of(value)[:12], secrets.scrub(_short(value))) for key, value in flat.items()}
+
+
+def _decisive(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "task": recipe.task,
+        "profile": recipe.profile,
+        "values": {key: _plain(value) for key, value in recipe.values.items() if not is_free(key)},
+        "mixture": _plain(asdict(recipe.mixture)),
+        "behaviours": _plain(dict(recipe.behaviours)),
+    }
 
 
 def notes(old: Recipe, new: Recipe) -> list[Note]:

@@ -12,7 +12,6 @@ from align_cli.errors import UsageError
 from align_cli.launch.cluster import command, written
 from align_cli.recipe.schema import Recipe
 
-
 #: Slurm's own formats: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
 _TIME = re.compile(r"[0-9]+(-[0-9]+)?(:[0-9]+){0,2}|infinite|unlimited", re.IGNORECASE)
 

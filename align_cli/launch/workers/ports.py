@@ -71,7 +71,10 @@ def demand_own(address: str, port: int) -> None:
 
 
 def _leads_here(address: str, port: int) -> bool:
-    with contextlib.suppress(OSError), socket.create_server(("", port)) as server:
-        with socket.create_connection((address, port), timeout=_KNOCK):
-            return bool(select.select([server], [], [], _KNOCK)[0])
+    with (
+        contextlib.suppress(OSError),
+        socket.create_server(("", port)) as server,
+        socket.create_connection((address, port), timeout=_KNOCK),
+    ):
+        return bool(select.select([server], [], [], _KNOCK)[0])
     return False

@@ -6,7 +6,7 @@ import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -101,6 +101,59 @@ def test_a_machine_that_differs_is_refused_on_both_sides(changes: dict[str, Any]
     for one in coming:
         with pytest.raises(LaunchError, match=words):
             one.result(SECONDS)
+
+
+def test_keys_of_the_recipe_that_differ_are_named_with_both_values(pool: ThreadPoolExecutor):
+    port = ports.free()
+    keys = {"seed": ("a", "1"), "task": ("t", "sft")}
+    coming = [
+        start(pool, 0, port, machines=2, keys=keys),
+        start(pool, 1, port, machines=2, recipe="other", keys={**keys, "seed": ("b", "2")}),
+    ]
+
+    for one in coming:
+        with pytest.raises(LaunchError, match="seed is 2 on machine 1 and 1 on machine 0") as caught:
+            one.result(SECONDS)
+        assert "task" not in caught.value.message
+        assert caught.value.hint.startswith("run the same command")
+
+
+def test_a_machine_that_waits_for_the_last_one_hears_that_machine_0_lives(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machines, "_ALIVE_EVERY", 0.05)
+    monkeypatch.setattr(machines, "_SILENT_FOR", 0.4)
+    port = ports.free()
+    coming = [start(pool, 0, port), start(pool, 1, port)]
+
+    assert not wait(coming, timeout=0.9).done
+    coming.append(start(pool, 2, port))
+
+    for one in coming:
+        one.result(SECONDS).close(orderly=True)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"7\n", b""])
+def test_another_program_on_the_port_is_not_taken_for_machine_0(
+    answer: bytes, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machines, "_ANSWERS_WITHIN", 0.3)
+    monkeypatch.setattr(machines, "_KNOCK_EVERY", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(answer)
+                    if answer:
+                        connection.close()
+
+        pool.submit(serve)
+        with pytest.raises(LaunchError, match=f"something else than machine 0 answers at 127.0.0.1:{port}"):
+            start(pool, 1, port).result(SECONDS)
+        server.shutdown(socket.SHUT_RDWR)
 
 
 def test_two_machines_with_one_number_are_refused(pool: ThreadPoolExecutor):
