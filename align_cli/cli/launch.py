@@ -164,12 +164,15 @@ def slurm(
     else:
         meant = launch_jobs.understood(ctx.args, task, config)
     recipe = launch_jobs.checked(meant)
-    num_nodes = nodes or recipe.launch.num_machines
+    num_nodes = recipe.launch.num_machines if nodes is None else nodes
     num_gpus = command.gpus_of(recipe) if gpus is None else gpus
     if num_gpus is None:
         num_gpus = handbook.GPUS_PER_NODE if meant.is_handbook else None
     if num_gpus is None:
         raise UsageError("nothing says how many GPUs a node has", hint="--gpus-per-node 8, or 0 for none")
+    if not num_gpus and recipe.launch.num_processes == "auto" and recipe.launch.strategy != "single":
+        hint = f"launch.num_processes={max(num_nodes, 1)} is one a node: it counts those of all nodes together"
+        raise UsageError("without GPUs nothing says how many processes a node runs", hint=hint)
     job = SlurmJob(
         name=name or command.name_of(recipe),
         nodes=num_nodes,
@@ -237,7 +240,7 @@ def sky(
         raise UsageError("nothing says which GPUs", hint="--gpus H100:8, or use_cpu=true for none")
     job = SkyTask(
         name=name or command.name_of(recipe),
-        nodes=nodes or recipe.launch.num_machines,
+        nodes=recipe.launch.num_machines if nodes is None else nodes,
         accelerators=parse_accelerators(gpus, recipe) if gpus else None,
         workdir=workdir or ".",
         infra=infra,

@@ -70,8 +70,21 @@ def checked(words: Words, *extra: str) -> Recipe:
 
 
 def for_job(words: Words, recipe: Recipe, nodes: int, gpus: int) -> Recipe:
-    """The recipe checked once more with the job's own numbers of machines and processes."""
+    """The recipe checked once more with the job's own numbers of machines and processes.
+
+    Raises:
+        UsageError: these cannot be, or an override on the command line says something else.
+    """
+    if nodes < 1:
+        raise UsageError(f"--nodes is {nodes}, expected at least 1")
     per_machine = command.processes(recipe, gpus)
+    origin, wanted = recipe.origins.get("launch.num_processes"), recipe.launch.num_processes
+    if gpus and origin is not None and origin.kind == "command line" and wanted not in ("auto", nodes * gpus):
+        machines = f"{nodes} machines with {gpus} GPUs each" if nodes > 1 else f"one machine with {gpus} GPUs"
+        raise UsageError(
+            f"{origin}: {machines} run {nodes * gpus} processes, one a GPU",
+            hint="remove it, or ask for as many GPUs as there are processes",
+        )
     extra = [f"launch.num_machines={nodes}", "launch.rendezvous=null", "launch.main_process_ip=head"]
     if per_machine:
         extra.append(f"launch.num_processes={nodes * per_machine}")

@@ -10,14 +10,15 @@ from typing import Any, Protocol, TextIO
 from align_cli.errors import LaunchError, UsageError
 from align_cli.launch import batch, block, ranks, strategy
 from align_cli.launch.host import Host
-from align_cli.launch.plan import Plan
+from align_cli.launch.plan import DEFAULT_PORT, Plan
+from align_cli.launch.workers import ports
 from align_cli.launch.workers.machines import Machines
-from align_cli.recipe import checks_launch
+from align_cli.recipe import checks_launch, overrides
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.runs.directory import Run
 from align_cli.tasks.task import Progress, Task
 
-#: `--num-processes 2` means `launch.num_processes=2`: words of the launch block that are nobody else's.
+#: Words of the launch block in the order in which the help lists them as options.
 _SHORT = (
     "strategy", "offload", "num_processes", "global_batch_size", "num_machines", "machine_rank", "main_process_ip",
     "main_process_port", "rendezvous", "rendezvous_timeout", "max_restarts", "tensor_parallel", "context_parallel",
@@ -36,17 +37,6 @@ def options(stream: TextIO) -> str:
 
     known = fields_of(("align_cli.recipe.schema:Launch",))
     return keys.flags({name: known[name] for name in _SHORT}, stream)
-
-
-def in_full(words: Sequence[str]) -> list[str]:
-    """The command line with the launch block's options spelled as overrides."""
-    return [_in_full(word) for word in words]
-
-
-def _in_full(word: str) -> str:
-    name, equals, value = word.partition("=")
-    key = name.removeprefix("--").replace("-", "_")
-    return f"--launch.{key}{equals}{value}" if name.startswith("--") and key in _SHORT else word
 
 
 def settled(recipe: Recipe, task: Task, words: Sequence[str], host: Host, *, keep: bool) -> tuple[Recipe, list[Note]]:
@@ -101,7 +91,7 @@ def _without_launch(words: Sequence[str]) -> list[str]:
         if skip:
             skip = False
             continue
-        if word.startswith(("--launch.", "launch.")):
+        if word.startswith(("--launch.", "launch.")) or overrides.launch_option(word):
             skip = "=" not in word
             continue
         kept.append(word)
@@ -134,6 +124,24 @@ def demand(recipe: Recipe, host: Host) -> None:
     if unreachable := checks_launch.unreachable(recipe):
         raise LaunchError("the machines of this run cannot find each other", problems=[unreachable])
     strategy.demand(recipe, host, strategy.choose(recipe, host))
+
+
+def demand_ports(recipe: Recipe, host: Host) -> None:
+    """Raise, before anything is prepared or written, when this machine cannot listen where the recipe says.
+
+    Raises:
+        LaunchError: a port is in use, or the address of machine 0 is not one of this machine, which is machine 0.
+    """
+    chosen, launch = strategy.choose(recipe, host), recipe.launch
+    if not chosen.needs_workers or chosen.machine_rank:
+        return
+    port = launch.main_process_port
+    if chosen.machines > 1:
+        port = port or DEFAULT_PORT
+    if port is not None:
+        ports.demand_free(port, machines=chosen.machines)
+    if port is not None and chosen.machines > 1 and launch.main_process_ip:
+        ports.demand_own(launch.main_process_ip, port)
 
 
 def demand_same_kind(run: Run, plan: Plan) -> None:

@@ -39,6 +39,7 @@ def meet(plan: Plan, recipe: Recipe, prepared: Any, model: Path, *, say: Callabl
         "machines": plan.num_machines,
         "processes": plan.local_processes,
         "recipe": identity.digest(recipe),
+        "keys": identity.keys(recipe),
         "data": prepared.digest,
         "model": model.name,
         "align": __version__,

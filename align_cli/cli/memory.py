@@ -129,16 +129,18 @@ def _device(question: Question) -> str:
     return {"cpu": "this machine's memory, shared by its processes", "mps": "Apple GPU"}.get(question.work.device, "")
 
 
-def elsewhere(on: str, words: Sequence[str], here: Host, *, dry_run: bool) -> tuple[list[str], Host, list[Note]]:
+def elsewhere(on: str | None, words: Sequence[str], here: Host, *, dry_run: bool) -> tuple[list[str], Host, list[Note]]:
     """Command line and host for `--on`: the plan is made as if there.
 
     Raises:
         UsageError: it is no dry run, or names nothing.
     """
-    if not on:
+    if on is None:
         return list(words), here, []
     if not dry_run:
         raise UsageError("--on plans for another machine, and a run is on this one", hint="add --dry-run")
+    if not on.strip():
+        raise UsageError("--on names no machine", hint="--on 8xH100-80GB")
     there = devices.named(on, here)
     more = [f"--launch.num_machines={there.machines}"] if there.machines > 1 else []
     said = f"planned as if on {there.name}; cores and packages are taken to be as here"

@@ -168,15 +168,17 @@ def task_of(recipe: str, *, fallback: str | None = None) -> str:
     """The task a recipe is for, from its path and keys.
 
     Raises:
-        UsageError: neither tells.
+        UsageError: neither tells, or there is no such recipe.
     """
-    from align_cli.recipe import infer, shipped
+    from align_cli.recipe import infer, provenance, shipped
 
     path = shipped.find(recipe) or Path(recipe)
     heads = _heads_of(path)
     plugins = registry.plugins(registry.TASKS)
     name = infer.task_of(str(path), heads, plugins) or infer.task_of(heads.get("extends", ""), (), plugins) or fallback
     if name is None:
+        if recipe and not path.is_file():
+            provenance.read(path, recipe)  # says that there is none, or what is there instead
         names = ", ".join(registry.names(registry.TASKS))
         raise UsageError(f"neither path nor keys tell which task {recipe} is for", hint=f"add --task, one of {names}")
     return name

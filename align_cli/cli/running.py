@@ -96,6 +96,8 @@ def execute(
             hint="--adapt uses the values named here",
         )
     launching.demand(recipe, host)
+    if not (prepare_only or probe):
+        launching.demand_ports(recipe, host)
     if obstacle := known.before(recipe, task).obstacle:
         raise obstacle
 

@@ -62,8 +62,9 @@ def train(
         bool, typer.Option("--prepare", help="Do all but the work, and say how to start it with another launcher.")
     ] = False,
     on: Annotated[
-        str, typer.Option("--on", metavar="MACHINE", help="In a dry run, plan for another machine, e.g. 8xH100-80GB.")
-    ] = "",
+        str | None,
+        typer.Option("--on", metavar="MACHINE", help="In a dry run, plan for another machine, e.g. 8xH100-80GB."),
+    ] = None,
     probe: Annotated[
         bool, typer.Option("--probe", help="Try the longest step, an evaluation and a save; then leave no trace.")
     ] = False,
@@ -84,7 +85,7 @@ def train(
     from align_cli.cli import launching, memory, running
     from align_cli.launch import host as hosts
 
-    rest, host, there = memory.elsewhere(on, launching.in_full(rest), hosts.inspect(), dry_run=dry_run)
+    rest, host, there = memory.elsewhere(on, rest, hosts.inspect(), dry_run=dry_run)
     recipe, said = launching.settled(_load(rest, chosen), chosen, rest, host, keep=keep_global_batch)
     said = [*there, *said]
     if dry_run:

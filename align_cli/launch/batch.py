@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from align_cli.errors import LaunchError
+from align_cli.errors import Problem, RecipeError, UsageError
+from align_cli.recipe.overrides import whose
 from align_cli.recipe.schema import Origin, Recipe
 
 
@@ -15,16 +16,20 @@ def kept(recipe: Recipe, wanted: int, data_parallel: int, *, why: str) -> Recipe
     smaller: the memory of a device never has to hold more than the recipe asked for. `why` is their new origin.
 
     Raises:
-        LaunchError: no whole numbers do it.
+        RecipeError: no whole numbers do it, and a key of the recipe, `why`, asks for them.
+        UsageError: no whole numbers do it.
     """
     batch, accumulation = _of(recipe)
     if wanted % data_parallel:
         near = [wanted - wanted % data_parallel, wanted + data_parallel - wanted % data_parallel]
-        raise LaunchError(
-            f"a global batch of {wanted} rows cannot be dealt out to {data_parallel} processes",
-            hint=f"use a number of processes that divides {wanted}, or a global batch of "
-            + " or ".join(str(size) for size in near if size),
-        )
+        said = f"a global batch of {wanted} rows cannot be dealt out to {data_parallel} processes"
+        hint = f"use a number of processes that divides {wanted}, or a global batch of "
+        hint += " or ".join(str(size) for size in near if size)
+        if (origin := recipe.origins.get(why)) is not None:
+            found = [Problem(said, str(origin), hint)]
+            typed = [str(origin)] if origin.kind == "command line" else []
+            raise RecipeError(f"{whose(recipe.path, found, typed)} has a problem", problems=found)
+        raise UsageError(said, hint=hint)
     share = wanted // data_parallel
     size = next(size for size in range(min(batch, share), 0, -1) if share % size == 0)
     changes = {

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from align_cli.errors import AlignError, Problem, RecipeError
 from align_cli.launch import presets
 from align_cli.launch.accelerate.read import Foreign, read
-from align_cli.recipe import blocks, checks_launch, paths
+from align_cli.recipe import blocks, checks_launch, overrides, paths
 from align_cli.recipe.provenance import Key
 from align_cli.recipe.schema import Launch, Note, Origin, Recipe
 
@@ -37,7 +37,9 @@ def settled(recipe: Recipe) -> Recipe:
     problems += [problem for problem in found if problem not in problems]
     if problems:
         count = f"{len(problems)} problems" if len(problems) > 1 else "a problem"
-        raise RecipeError(f"{recipe.path or 'the command line'} has {count}", problems=dict.fromkeys(problems))
+        typed = {str(origin) for origin in recipe.origins.values() if origin.kind == "command line"}
+        whom = overrides.whose(recipe.path, problems, typed)
+        raise RecipeError(f"{whom} has {count}", problems=dict.fromkeys(problems))
     return replace(result, notes=tuple(dict.fromkeys([*result.notes, *notes])))
 
 

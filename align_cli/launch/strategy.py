@@ -13,6 +13,8 @@ from align_cli.recipe.schema import Recipe
 
 #: Strategies that share the model out, in the order in which `auto` tries them: from fastest to smallest.
 _SHARED_OUT = (("zero2", "none"), ("fsdp", "none"), ("zero3", "none"), ("fsdp", "all"), ("zero3", "all"))
+#: The same for an offload that was asked for.
+_OFFLOADING = {"optimizer": ("zero2", "fsdp", "zero3"), "all": ("fsdp", "zero3")}
 #: Where a batch system says which of its machines this is.
 _MACHINE = ("SLURM_NODEID", "SKYPILOT_NODE_RANK", "GROUP_RANK")
 
@@ -178,11 +180,16 @@ def _stage(config: Any) -> int:
 
 def _auto(recipe: Recipe, host: Host, processes: int, fits: Fits) -> tuple[str, str, str]:
     """(strategy, offload, why)."""
+    if recipe.launch.offload != "none":
+        return _offloading(recipe.launch.offload, host, processes, fits)
     if processes == 1:
         return "single", "none", ""
     whole = fits("ddp", "none", processes)
     if whole is None:
-        return "ddp", "none", "each holds a whole copy"
+        if bool(recipe.get("use_cpu")) or not host.gpus:
+            return "ddp", "none", "each holds a whole copy"
+        why = "whether that fits is not known: the model is not on this machine"
+        return "ddp", "none", f"each holds a whole copy; {why}"
     if whole:
         return "ddp", "none", f"a whole copy fits each ({whole})"
     cpu = bool(recipe.get("use_cpu")) or not host.gpus
@@ -196,6 +203,13 @@ def _auto(recipe: Recipe, host: Host, processes: int, fits: Fits) -> tuple[str, 
         return "fsdp", "none", f"nothing fits by the estimate ({whole} with whole copies); fsdp comes nearest"
     why = f"nothing fits a device by the estimate ({whole} with whole copies); fsdp with offload comes nearest"
     return "fsdp", "all", why
+
+
+def _offloading(offload: str, host: Host, processes: int, fits: Fits) -> tuple[str, str, str]:
+    """The first strategy that can keep in main memory what was asked for, and fits; else the first that can."""
+    able = [name for name in _OFFLOADING[offload] if not name.startswith("zero") or "deepspeed" in host.packages]
+    strategy = next((name for name in able if fits(name, offload, processes)), able[0])
+    return strategy, offload, f"{strategy} with {offload} offload, as launch.offload says"
 
 
 def _meaning(strategy: str, offload: str) -> str:

@@ -237,6 +237,7 @@ _RULES: tuple[Callable[[View], Iterator[Finding]], ...] = (
     _schedule,
     _reporting,
     _distribution,
+    checks_launch.config_files,
     checks_launch.launching,
     _preference,
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from align_cli.errors import Problem
+from align_cli.recipe import paths
 from align_cli.recipe.ranges import Range
 from align_cli.recipe.schema import Note, Recipe
 from align_cli.recipe.view import Finding, View
@@ -21,6 +22,7 @@ _COUNT = Range(least=1)
 
 RANGES: dict[str, Range] = {
     "num_processes": _COUNT,
+    "global_batch_size": _COUNT,
     "num_machines": _COUNT,
     "machine_rank": Range(least=0),
     "main_process_port": _PORT,
@@ -59,6 +61,32 @@ def of_recipe(recipe: Recipe) -> tuple[list[Problem], list[Note]]:
     """The same for a recipe whose block is settled."""
     found = list(_launching(View(recipe, {}, frozenset()), settled=True))
     return [item for item in found if isinstance(item, Problem)], [item for item in found if isinstance(item, Note)]
+
+
+def config_files(view: View) -> Iterator[Finding]:
+    """`deepspeed:` and `fsdp_config:` may name files: the workers would be the first to miss one."""
+    for key in ("deepspeed", "fsdp_config"):
+        name = view.chosen.get(key)
+        if not isinstance(name, str) or not name.strip() or key in view.unread:
+            continue
+        if name.lstrip().startswith("{"):
+            text = name
+        elif not paths.is_there(name, "file"):
+            yield view.problem(key, f"{key}: there is no file {name}", "a JSON file, or the mapping itself")
+            continue
+        else:
+            try:
+                text = Path(os.path.expanduser(name)).read_text(encoding="utf-8")
+            except (OSError, ValueError) as cause:
+                yield view.problem(key, f"{key}: {name} cannot be read: {getattr(cause, 'strerror', None) or cause}")
+                continue
+        try:
+            is_mapping = isinstance(json.loads(text), dict)
+        except ValueError as cause:
+            yield view.problem(key, f"{key}: {name} is not JSON: {cause}")
+            continue
+        if not is_mapping:
+            yield view.problem(key, f"{key}: {name} holds no JSON object", "a JSON file whose outermost signs are { }")
 
 
 def unreachable(recipe: Recipe) -> Problem | None:

@@ -18,7 +18,7 @@ from align_cli.recipe import blocks, checks, mixtures, paths, profiles, provenan
 from align_cli.recipe.decode import WrongType, typed
 from align_cli.recipe.fields import Field, fields_of
 from align_cli.recipe.layers import Stack, read_stack
-from align_cli.recipe.overrides import split_words
+from align_cli.recipe.overrides import near_launch_option, split_words, whose
 from align_cli.recipe.provenance import Key, dotted
 from align_cli.recipe.schema import Clean, Launch, Mixture, Note, Origin, Recipe, Source, Subject
 
@@ -54,11 +54,12 @@ class _Loader:
     def load(self, words: Sequence[str], profile: str | None) -> Recipe:
         split = split_words(words, self.fields, known_words(self.fields) - set(self.fields))
         self.problems += split.problems
+        typed = [item.words for item in split.overrides]
         stack = read_stack(split.recipe, split.overrides, self.fields, self.task.name)
         self.problems += stack.problems
         self.notes += [Note(*note) for note in stack.notes]
         if split.recipe is not None and stack.unreadable:
-            raise _error(split.recipe, self.problems, ())  # what the rest would lack is no news
+            raise _error(split.recipe, self.problems, (), typed)  # what the rest would lack is no news
         defaults = {name: field.default for name, field in self.fields.items() if field.static}
         failed = _interpolate(stack, defaults, self.problems)
         self.unread |= {"mixture" if word in mixtures.DATA_KEYS else word for word in failed}
@@ -103,7 +104,7 @@ class _Loader:
         self.problems += [*found, *self.task.check(recipe)]
         self.notes += more
         if self.problems:
-            raise _error(split.recipe, self.problems, hidden)
+            raise _error(split.recipe, self.problems, hidden, typed)
         return _with_notes(recipe, self.notes, hidden)
 
     def _take_secrets(self, stack: Stack) -> tuple[str, ...]:
@@ -192,6 +193,8 @@ class _Loader:
             for block in ("mixture", "launch"):
                 if key in blocks.block_keys(block):
                     hint = f"{key} belongs inside {block}:"
+        if not hint and stack.where((key,)).startswith("--"):
+            hint = near_launch_option(key)
         if not hint:
             hint = _other_tasks(key, self.task.name)
         return Problem(
@@ -334,13 +337,14 @@ def _with_notes(recipe: Recipe, notes: list[Note], hidden: tuple[str, ...]) -> R
     return replace(recipe, notes=tuple(unique))
 
 
-def _error(path: str | None, problems: Sequence[Problem], hidden: tuple[str, ...]) -> RecipeError:
+def _error(path: str | None, problems: Sequence[Problem], hidden: tuple[str, ...], typed: Sequence[str]) -> RecipeError:
+    whom = whose(path, problems, typed)
     unique = dict.fromkeys(
         Problem(secrets.scrub(item.message, hidden), secrets.scrub(item.where, hidden), item.hint) for item in problems
     )
     ordered = sorted(unique, key=_order)
     count = f"{len(ordered)} problems" if len(ordered) > 1 else "a problem"
-    return RecipeError(f"{path or 'the command line'} has {count}", problems=ordered)
+    return RecipeError(f"{whom} has {count}", problems=ordered)
 
 
 def _order(problem: Problem) -> tuple[str, int]:

@@ -1,6 +1,7 @@
 """The words after the task's name: one recipe, and overrides in every spelling people type.
 
 `key=value`, `--key=value`, `--key value`, `--flag`, `--no_flag`, `--kebab-case`, `mixture.sources.0.fraction=0.5`.
+A word of the launch block is an option of its own: `--num-processes 2` is `launch.num_processes=2`.
 There is no prefix matching: `--learning_rat` is an error, not a guess.
 """
 
@@ -16,6 +17,7 @@ from align_cli.errors import Problem
 from align_cli.recipe.decode import FALSE_WORDS, TRUE_WORDS, is_flag
 from align_cli.recipe.fields import Field
 from align_cli.recipe.paths import is_there
+from align_cli.recipe.schema import Launch
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,25 @@ class Words(NamedTuple):
     recipe: str | None
     overrides: list[Override]
     problems: list[Problem]
+
+
+def launch_option(name: str) -> str:
+    """The key of a launch option, `launch.num_processes` for `--num-processes`; empty where it is none."""
+    word = name.removeprefix("--").partition("=")[0].replace("-", "_")
+    return f"launch.{word}" if name.startswith("--") and word in Launch.__slots__ else ""
+
+
+def near_launch_option(word: str) -> str:
+    """What somebody meant who typed an option that does not exist, among those of the launch block."""
+    import difflib
+
+    near = difflib.get_close_matches(word.replace("-", "_"), Launch.__slots__, n=1, cutoff=0.75)
+    return f"did you mean --{near[0].replace('_', '-')}?" if near else ""
+
+
+def whose(path: str | None, problems: Sequence[Problem], typed: Collection[str]) -> str:
+    """What a headline blames: the recipe's file, unless all that is wrong is among the words `typed` beside it."""
+    return path if path and not all(item.where in typed for item in problems) else "the command line"
 
 
 def split_words(words: Sequence[str], fields: Mapping[str, Field], also: Collection[str] = ()) -> Words:
@@ -81,7 +102,7 @@ class _Splitter:
                 return
             self._positional(value if equals else waiting.pop(0))
             return
-        key = self._known(name)
+        key = launch_option(word) or self._known(name)
         if equals:
             self._add(key, value, word)
             return

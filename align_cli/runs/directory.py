@@ -198,9 +198,15 @@ def _ours(path: Path, recipe: Recipe, global_batch: int | None) -> Run:
         ) from cause
     before = global_batch_of(recipe)
     batches = (before, global_batch) if before is not None and global_batch is not None else None
-    if problems := identity.differences(old, recipe, batches=batches):
+    began = plan_of(path).get("num_processes")
+    if problems := identity.differences(old, recipe, batches=batches, processes=began):
+        headline = f"output_dir: {path} belongs to another recipe"
+        if batches is not None and batches[0] != batches[1] and len(problems) == 1:
+            headline = (
+                f"output_dir: the run in {path} was begun with {batches[0]} rows a step, and now it is {batches[1]}"
+            )
         raise RecipeError(
-            f"output_dir: {path} belongs to another recipe",
+            headline,
             problems=problems,
             hint="choose another output_dir, or --restart moves the old folder aside",
         )

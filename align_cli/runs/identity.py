@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from align_cli.errors import Problem
+from align_cli.recipe import secrets
 from align_cli.recipe.schema import Note, Recipe
 
 #: Keys that change neither the data, the model nor an optimiser step: a run may go on with another value.
@@ -46,10 +47,13 @@ _NEVER_FREE = frozenset({"eval_packing"})
 _DEALING = frozenset({"per_device_train_batch_size", "gradient_accumulation_steps"})
 
 
-def differences(old: Recipe, new: Recipe, *, batches: tuple[int, int] | None = None) -> list[Problem]:
+def differences(
+    old: Recipe, new: Recipe, *, batches: tuple[int, int] | None = None, processes: int | None = None
+) -> list[Problem]:
     """What makes `new` another run than `old`: one problem per key, with both values.
 
     `batches`: the global batch size of both, where it is known; then how it is dealt out to processes is free.
+    `processes`: how many the old one had, where that is known.
     """
     dealt = _DEALING if batches is not None else frozenset()
     found = [
@@ -59,6 +63,8 @@ def differences(old: Recipe, new: Recipe, *, batches: tuple[int, int] | None = N
     ]
     if batches is not None and batches[0] != batches[1]:
         hint = f"--keep-global-batch deals out {batches[0]} rows to the processes there are now"
+        if processes is not None:
+            hint += f"; --num-processes {processes} is what the run began with"
         found.insert(0, Problem(f"was {batches[0]} rows a step, is now {batches[1]}", "global batch", hint))
     if old.task != new.task:
         found.insert(0, Problem(f"was {old.task}, is now {new.task}", where="task"))
@@ -75,16 +81,28 @@ def digest(recipe: Recipe) -> str:
     """Digest of all that decides what is trained; machines of one run must have the same."""
     from align_cli.files import digest_of
 
-    free = {key for key in recipe.values if is_free(key)}
-    return digest_of(
-        {
-            "task": recipe.task,
-            "profile": recipe.profile,
-            "values": {key: _plain(value) for key, value in recipe.values.items() if key not in free},
-            "mixture": _plain(asdict(recipe.mixture)),
-            "behaviours": _plain(dict(recipe.behaviours)),
-        }
-    )
+    return digest_of(_decisive(recipe))
+
+
+def keys(recipe: Recipe) -> dict[str, tuple[str, str]]:
+    """Each key of what `digest` is of, with a digest of its value and the value in short, without secrets."""
+    from align_cli.files import digest_of
+
+    parts = _decisive(recipe)
+    flat = {**{key: parts[key] for key in ("task", "profile")}, **parts["values"]}
+    for block in ("mixture", "behaviours"):
+        flat.update({f"{block}.{key}": value for key, value in parts[block].items()})
+    return {key: (digest_of(value)[:12], secrets.scrub(_short(value))) for key, value in flat.items()}
+
+
+def _decisive(recipe: Recipe) -> dict[str, Any]:
+    return {
+        "task": recipe.task,
+        "profile": recipe.profile,
+        "values": {key: _plain(value) for key, value in recipe.values.items() if not is_free(key)},
+        "mixture": _plain(asdict(recipe.mixture)),
+        "behaviours": _plain(dict(recipe.behaviours)),
+    }
 
 
 def notes(old: Recipe, new: Recipe) -> list[Note]:

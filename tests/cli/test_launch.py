@@ -109,6 +109,29 @@ def test_nobody_says_how_many_gpus(align: Align, job: Path) -> None:
     assert "--gpus-per-node 8" in done.err
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--nodes", "2", "launch.num_processes=3"), "run 16 processes, one a GPU"),
+        (("--nodes", "0"), "--nodes is 0, expected at least 1"),
+        (("--gpus-per-node", "0"), "nothing says how many processes a node runs"),
+    ],
+)
+def test_numbers_that_no_job_can_have_are_refused(align: Align, job: Path, words: tuple[str, ...], said: str) -> None:
+    done = align(*SLURM, *words)
+
+    assert done.code == 2
+    assert said in " ".join(done.err.split())
+    assert not (job / "r.slurm").exists()
+
+
+def test_a_recipe_that_is_not_there_is_said_to_be_missing(align: Align, job: Path) -> None:
+    done = align("launch", "slurm", "nope.yaml", "--dry-run", "--json")
+
+    assert done.code == 2
+    assert "there is no recipe nope.yaml" in done.error["message"]
+
+
 def test_submitting_prints_the_job_s_number(align: Align, job: Path) -> None:
     path = command(job, "sbatch", 'printf "%s\\n" "$@" > words; echo "4711;cluster"')
 

@@ -111,6 +111,13 @@ def test_a_run_is_where_it_is(align: Align, model: Path) -> None:
     assert "--dry-run" in done.err
 
 
+def test_a_machine_without_a_name_is_refused(align: Align, model: Path) -> None:
+    done = align("train", "sft", "r.yaml", "--dry-run", "--on", "")
+
+    assert done.code == 2
+    assert "--on names no machine" in done.err
+
+
 def test_an_unknown_machine_is_refused_with_a_suggestion(align: Align, model: Path) -> None:
     done = align("train", "sft", "r.yaml", "--dry-run", "--on", "8xH10-80GB")
 

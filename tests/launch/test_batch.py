@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from align_cli.errors import LaunchError
+from align_cli.errors import RecipeError, UsageError
 from align_cli.launch import batch
+from align_cli.recipe.schema import Origin
 from tests.launch.conftest import make_recipe
 
 
@@ -32,7 +35,19 @@ def test_accumulation_is_changed_before_the_batch_is():
 
 
 def test_rows_that_cannot_be_dealt_out_are_refused_with_batches_that_can():
-    with pytest.raises(LaunchError, match="10 rows cannot be dealt out to 4") as caught:
+    with pytest.raises(UsageError, match="10 rows cannot be dealt out to 4") as caught:
         batch.kept(make_recipe(), 10, 4, why="")
 
     assert "8 or 12" in caught.value.hint
+
+
+def test_a_batch_that_the_recipe_itself_asks_for_is_refused_with_its_place():
+    recipe = make_recipe()
+    origins = {"launch.global_batch_size": Origin("command line", "--global-batch-size 7")}
+
+    with pytest.raises(RecipeError) as caught:
+        batch.kept(replace(recipe, origins=origins), 7, 2, why="launch.global_batch_size")
+
+    assert "the command line" in caught.value.message
+    assert caught.value.problems[0].where == "--global-batch-size 7"
+    assert "6 or 8" in caught.value.problems[0].hint

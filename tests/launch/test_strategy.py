@@ -62,6 +62,29 @@ def test_auto_takes_the_fastest_that_fits_and_is_installed(fits: Any, packages: 
     assert (found.strategy, found.offload) == expected
 
 
+@pytest.mark.parametrize(
+    ("offload", "packages", "fits", "expected"),
+    [
+        ("optimizer", {"deepspeed"}, None, "zero2"),
+        ("optimizer", set(), None, "fsdp"),
+        ("all", {"deepspeed"}, None, "fsdp"),
+        ("all", {"deepspeed"}, only(("ddp", "none"), ("zero3", "all")), "zero3"),
+    ],
+)
+def test_auto_takes_a_strategy_that_offloads_what_was_asked_for(
+    offload: str, packages: set[str], fits: Any, expected: str
+):
+    host = Host(cpus=64, memory_bytes=10**12, gpus=(H100,) * 8, torch_cuda="13.0", packages=frozenset(packages))
+
+    found = chosen(host, fits, offload=offload)
+
+    assert (found.strategy, found.offload) == (expected, offload)
+
+
+def test_a_choice_for_a_model_that_is_not_here_is_said_to_be_a_guess():
+    assert "whether that fits is not known" in chosen(EIGHT).reasons[0]
+
+
 @pytest.mark.parametrize("variable", ["SLURM_NODEID", "SKYPILOT_NODE_RANK"])
 def test_a_machines_number_comes_from_the_batch_system(variable: str):
     launch = {"num_machines": 2, "main_process_ip": "a"}

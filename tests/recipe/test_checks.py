@@ -35,7 +35,7 @@ CONTRADICTIONS = [
     ("save_strategy: best\nmetric_for_best_model: loss", "recipe.yaml:5", "needs evaluations"),
     ("load_best_model_at_end: true", "recipe.yaml:5", "needs evaluations"),
     ("report_to: [wandb, tensorbord]", "recipe.yaml:5", '"tensorbord"'),
-    ("deepspeed: x.json\nfsdp: true", "recipe.yaml:6", "both given"),
+    ("deepspeed: {zero_optimization: {stage: 3}}\nfsdp: true", "recipe.yaml:6", "both given"),
     ("dataloader_prefetch_factor: 2", "recipe.yaml:5", "needs workers"),
     ("dataloader_persistent_workers: true", "recipe.yaml:5", "needs workers"),
     ("gradient_checkpointing: true\nactivation_checkpointing: false", "recipe.yaml:6", "one thing"),

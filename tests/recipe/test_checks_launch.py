@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from align_cli.errors import Problem
+from align_cli.errors import Problem, RecipeError
 from align_cli.recipe.checks_launch import Endpoint, endpoint, unreachable
 from tests.recipe.conftest import Write
 
@@ -17,6 +18,7 @@ from tests.recipe.conftest import Write
         ("{num_processes: two}", 'launch.num_processes: expected a whole number or auto, not "two"'),
         ("{num_processes: 1.5}", 'launch.num_processes: expected a whole number or auto, not "1.5"'),
         ("{num_processes: 0}", "launch.num_processes is 0, expected at least 1"),
+        ("{global_batch_size: 0}", "launch.global_batch_size is 0, expected at least 1"),
         ("{num_machines: 0}", "launch.num_machines is 0, expected at least 1"),
         ("{machine_rank: -1}", "launch.machine_rank is -1, expected at least 0"),
         ("{machine_rank: 1}", "launch.machine_rank is 1, and there is 1 machine"),
@@ -93,6 +95,28 @@ def test_the_strategy_and_upstream_s_own_words_must_agree(
     problem: Callable[..., Problem], text: str, said: str
 ) -> None:
     assert problem(text).hint.startswith(said)
+
+
+@pytest.mark.parametrize("key", ["deepspeed", "fsdp_config"])
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [(None, "there is no file"), ("stage: 3", "is not JSON"), ("[3]", "holds no JSON object"), ('{"a": 1}', "")],
+)
+def test_a_file_of_the_strategy_is_looked_at_before_the_work(
+    recipe: Write, here: Path, key: str, content: str | None, said: str
+) -> None:
+    if content is not None:
+        (here / "config.json").write_text(content)
+    text = f"{key}: config.json\n"
+
+    if not said:
+        assert recipe(text).get(key) == "config.json"
+        return
+    with pytest.raises(RecipeError) as caught:
+        recipe(text)
+
+    assert said in caught.value.problems[0].message
+    assert caught.value.problems[0].where == "recipe.yaml:5"
 
 
 @pytest.mark.parametrize(

@@ -223,3 +223,14 @@ def test_two_processes_cannot_share_a_run(make_recipe, make_prepared):
         other.kill()
 
     assert directory.open_run(make_recipe()).state == "new"  # the lock went with its holder
+
+
+def test_another_batch_is_named_as_what_it_is(make_recipe, make_prepared):
+    recipe = make_recipe()
+    plan = {"kind": "workers", "num_processes": 2, "global_batch_size": 4}
+    directory.seal(directory.open_run(recipe), recipe, plan, make_prepared(), MODEL)
+
+    with pytest.raises(RecipeError, match="was begun with 4 rows a step, and now it is 2") as caught:
+        directory.open_run(recipe, global_batch=2)
+
+    assert "--num-processes 2" in caught.value.problems[0].hint

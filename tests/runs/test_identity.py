@@ -32,3 +32,19 @@ def test_cadence_and_reporting_are_free(key: str):
 @pytest.mark.parametrize("key", ["learning_rate", "seed", "max_steps", "eval_packing", "packing", "dtype", "use_peft"])
 def test_what_decides_the_weights_or_the_tokens_is_not_free(key: str):
     assert not identity.is_free(key)
+
+
+def test_another_batch_names_both_ways_back(make_recipe):
+    (found,) = identity.differences(make_recipe(), make_recipe(), batches=(4, 2), processes=2)
+
+    assert found.message == "was 4 rows a step, is now 2"
+    assert "--keep-global-batch" in found.hint
+    assert "--num-processes 2" in found.hint
+
+
+def test_keys_tell_which_value_makes_two_digests_differ_and_no_secret(make_recipe):
+    one, other = (identity.keys(make_recipe(seed=seed, note="hf_" + "a" * 20)) for seed in (1, 2))
+
+    assert [key for key in one if one[key] != other[key]] == ["seed"]
+    assert one["seed"][1] == "1"
+    assert "hf_" not in str(one)

@@ -12,6 +12,9 @@ from align_cli.errors import UsageError
 from align_cli.launch.cluster import command, written
 from align_cli.recipe.schema import Recipe
 
+#: Slurm's own formats: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S.
+_TIME = re.compile(r"[0-9]+(-[0-9]+)?(:[0-9]+){0,2}|infinite|unlimited", re.IGNORECASE)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SlurmJob:
@@ -80,6 +83,10 @@ def _check(job: SlurmJob) -> None:
     for option, number in (("--nodes", job.nodes), ("--cpus-per-task", job.cpus_per_task), ("--grace", job.grace_s)):
         if number is not None and number < 1:
             raise UsageError(f"{option} is {number}, expected at least 1")
+    if job.time is not None and not _TIME.fullmatch(job.time):
+        raise UsageError(
+            f'--time is "{job.time}", which Slurm does not understand', hint="--time 12:00:00, or 1-12:00:00"
+        )
     if job.gpus_per_node < 0:
         raise UsageError(f"--gpus-per-node is {job.gpus_per_node}, expected at least 0")
 

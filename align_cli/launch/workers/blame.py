@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import signal
 import socket
 from collections.abc import Sequence
@@ -17,7 +18,9 @@ from typing import Any
 
 from align_cli import errors
 from align_cli.errors import AlignError, Problem, TrainingError
+from align_cli.files import write_json
 from align_cli.launch.workers.crew import Crew, Worker
+from align_cli.recipe import secrets
 
 #: What a process says that lost a neighbour, in gloo's, NCCL's and the store's words.
 _OF_A_NEIGHBOUR = (
@@ -87,6 +90,31 @@ def of_workers(crew: Crew, workers: Sequence[Worker]) -> Failure:
     return next((one for one in found if one.is_own), found[0])
 
 
+def leave(crew: Crew, failure: Failure, workers: Sequence[Worker]) -> None:
+    """Put the failure files of this machine right: who was to blame has one, who only lost a neighbour has none.
+
+    A worker that was killed cannot write its own, and what the others say of it would be all that is left to read.
+    """
+    if not failure.is_own:
+        return  # the reason is on another machine: what they say is all there is
+    for worker in workers:
+        if worker.rank != failure.rank and worker.code and not _of(crew, worker).is_own:
+            crew.failure(worker.rank).unlink(missing_ok=True)
+    if failure.document is not None:
+        return
+    ended = f"killed by {_signal(-failure.code)}" if failure.code < 0 else f"ended with exit code {failure.code}"
+    document = {
+        "type": "Killed" if failure.code < 0 else "Ended",
+        "message": ended,
+        "host": failure.host,
+        "pid": failure.pid,
+        "last_lines": list(failure.last_lines),
+    }
+    hidden = tuple(value for name, value in os.environ.items() if secrets.is_secret(name) and value)
+    with contextlib.suppress(OSError):  # a full disk must not hide the failure itself
+        write_json(crew.failure(failure.rank), json.loads(secrets.scrub(json.dumps(document), hidden)))
+
+
 def _of(crew: Crew, worker: Worker) -> Failure:
     document = None
     with contextlib.suppress(OSError, ValueError):  # it was killed, or died before it could write
@@ -127,12 +155,15 @@ def as_error(failure: Failure, *, world: int, hint: str, log: Path) -> AlignErro
 
 def _killed(failure: Failure, who: str, hint: str) -> TrainingError:
     number = -failure.code
-    try:
-        name = signal.Signals(number).name
-    except ValueError:
-        name = f"signal {number}"
-    words = f"{who} (process {failure.pid}) was killed by {name}"
+    words = f"{who} (process {failure.pid}) was killed by {_signal(number)}"
     if number in _BY_MEMORY:
         hint = f"the system kills with SIGKILL what takes too much memory: align train … --dry-run estimates it; {hint}"
         return TrainingError(words, hint=hint)
     return TrainingError(words, problems=[Problem(line) for line in failure.last_lines], hint=hint)
+
+
+def _signal(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -20,7 +20,9 @@ from align_cli.launch.workers import ports
 
 _ALIVE_EVERY = 5.0  # seconds between two signs of life
 _SILENT_FOR = 60.0  # seconds without one until a machine counts as gone
+_ANSWERS_WITHIN = 10.0  # seconds that machine 0 may take to say that it is one
 _KNOCK_EVERY = 0.5  # seconds between two tries to reach machine 0
+_MOST_KEYS = 5  # of a recipe that are named where machines differ
 
 #: What all machines must agree on: key of a hello -> how a sentence calls it.
 _MUST_AGREE = {
@@ -45,6 +47,8 @@ class Peer:
         self.machine = -1
         self.done = False
         self.closed = False
+        self.spoke = False
+        """Whether it has said anything that one of us would say."""
         self._rest = b""
 
     def send(self, kind: str, value: Any = None) -> None:
@@ -70,8 +74,14 @@ class Peer:
         *lines, self._rest = self._rest.split(b"\n")
         if lines:
             self.heard_at = time.monotonic()
-        found = [json.loads(line) for line in lines]
-        return [(str(one["kind"]), one["value"]) for one in found]
+        try:
+            found = [json.loads(line) for line in lines]
+            said = [(str(one["kind"]), one["value"]) for one in found]
+        except (ValueError, KeyError, TypeError):  # no align speaks like this
+            self.closed = True
+            return []
+        self.spoke = self.spoke or bool(said)
+        return said
 
 
 class Machines:
@@ -118,7 +128,7 @@ class Machines:
             elif news[0] == kind:
                 found.append(news[1])
             elif news[0] in ("lost", "refused", "gave up"):
-                raise LaunchError(str(news[1]), hint=_LOOK_THERE)
+                raise _as_error(news[1])
         return found
 
     def meet(self, attempt: int, *, port: int, seconds: float) -> int:
@@ -171,17 +181,29 @@ class Machines:
 _LOOK_THERE = "look at what align says on the other machines; align launch env tells whether they can be reached"
 
 
+#: For machines that would not train the same.
+_THE_SAME = "run the same command, with the same versions and the same data, on each"
+
+
+def _as_error(value: Any) -> LaunchError:
+    """What another machine said when it refused or gave up."""
+    if isinstance(value, dict):
+        return LaunchError(str(value.get("why")), hint=str(value.get("hint") or _LOOK_THERE))
+    return LaunchError(str(value), hint=_LOOK_THERE)
+
+
 def gather(
     hello: Mapping[str, Any], *, port: int, machines: int, seconds: float, say: Callable[[str], None]
 ) -> Machines:
     """On machine 0: wait for the others, and start only if all of them would train the same.
 
-    `hello` is what this machine says of itself, under the keys of `_MUST_AGREE`, with `host` and `machine`.
+    `hello` is what this machine says of itself, under the keys of `_MUST_AGREE`, with `host` and `machine`, and under
+    `keys` each key of the recipe with a digest of its value and its value in short.
 
     Raises:
         LaunchError: the port is in use, a machine did not come, came twice, or differs.
     """
-    ports.demand_free(port)
+    ports.demand_free(port, machines=machines)
     server = socket.create_server(("", port), backlog=machines)
     peers: dict[int, Peer] = {}
     waiting: list[Peer] = []
@@ -192,7 +214,11 @@ def gather(
             left = until - time.monotonic()
             if left <= 0:
                 raise _nobody(machines, set(peers), port, seconds)
-            ready, _, _ = select.select([server, *(peer.socket for peer in waiting)], [], [], min(left, 1.0))
+            pause = min(left, 1.0, _ALIVE_EVERY)
+            ready, _, _ = select.select([server, *(peer.socket for peer in waiting)], [], [], pause)
+            for peer in peers.values():
+                if time.monotonic() - peer.told_at > _ALIVE_EVERY:
+                    peer.send("alive")  # the last machine may be minutes away
             if server in ready:
                 connection, address = server.accept()
                 waiting.append(Peer(connection, str(address[0])))
@@ -206,7 +232,8 @@ def gather(
                     waiting.remove(peer)  # somebody looked whether the port is open
     except BaseException as cause:
         for peer in (*peers.values(), *waiting):
-            peer.send("refused", str(cause) or "machine 0 gave up")
+            hint = getattr(cause, "hint", "")
+            peer.send("refused", {"why": str(cause) or "machine 0 gave up", "hint": hint})
         raise
     finally:
         server.close()
@@ -228,17 +255,31 @@ def _welcome(
     peer.machine, peer.name = number, f"machine {number} ({value['host']})"
     if not 0 < number < machines or number in peers:
         taken = "twice" if number in peers or number == 0 else f"and there are {machines}"
-        peer.send("refused", f"there is a machine {number} {taken}")
-        raise LaunchError(
-            f"{value['host']} came as machine {number}, {taken}",
-            hint=f"give each machine its own launch.machine_rank, 0 to {machines - 1}",
-        )
+        hint = f"give each machine its own launch.machine_rank, 0 to {machines - 1}"
+        peer.send("refused", {"why": f"there is a machine {number} {taken}", "hint": hint})
+        raise LaunchError(f"{value['host']} came as machine {number}, {taken}", hint=hint)
     different = [words for key, words in _MUST_AGREE.items() if value.get(key) != hello.get(key)]
     if different:
         why = f"{peer.name} and machine 0 ({hello['host']}) differ in {', '.join(different)}"
-        peer.send("refused", why)
-        raise LaunchError(why, hint="run the same command, with the same versions and the same data, on each")
+        if value.get("recipe") != hello.get("recipe") and (keys := _keys_that_differ(value, hello, number)):
+            why += f": {keys}"
+        peer.send("refused", {"why": why, "hint": _THE_SAME})
+        raise LaunchError(why, hint=_THE_SAME)
     peers[number] = peer
+    peer.send("here")
+
+
+def _keys_that_differ(value: Mapping[str, Any], hello: Mapping[str, Any], number: int) -> str:
+    """The first keys of the recipe that are not the same, with both values."""
+    there, here = value.get("keys") or {}, hello.get("keys") or {}
+    different = [key for key in sorted({*there, *here}) if list(there.get(key, ())) != list(here.get(key, ()))]
+    said = [
+        f"{key} is {there.get(key, ('', 'not set'))[1]} on machine {number} and "
+        f"{here.get(key, ('', 'not set'))[1]} on machine 0"
+        for key in different[:_MOST_KEYS]
+    ]
+    more = [f"{len(different) - _MOST_KEYS} more"] if len(different) > _MOST_KEYS else []
+    return "; ".join([*said, *more])
 
 
 def _nobody(machines: int, here: set[int], port: int, seconds: float) -> LaunchError:
@@ -259,10 +300,33 @@ def join(hello: Mapping[str, Any], *, address: str, port: int, seconds: float, s
     """
     until = time.monotonic() + seconds
     say(f"looking for machine 0 at {address}:{port}, up to {seconds:.0f} s")
+    patience = time.monotonic() + _ANSWERS_WITHIN
+    while True:
+        found = Machines(int(hello["machine"]), [_reach(address, port, until, seconds)], "")
+        peer = found.peers[0]
+        try:
+            found.local_address = str(peer.socket.getsockname()[0])
+            peer.send("hello", dict(hello))
+            found.wait_for("here", seconds=_ANSWERS_WITHIN, doing="machine 0 answered")
+            found.wait_for("welcome", seconds=max(until - time.monotonic(), 1.0), doing="the other machines came")
+        except LaunchError as cause:
+            found.close(orderly=False)
+            if peer.spoke:
+                raise
+            if time.monotonic() > min(patience, until):
+                raise LaunchError(
+                    f"something else than machine 0 answers at {address}:{port}",
+                    hint="give all machines the same free launch.main_process_port, and the address of machine 0",
+                ) from cause
+            select.select([], [], [], _KNOCK_EVERY)  # it may only have looked whether the port is free
+        else:
+            return found
+
+
+def _reach(address: str, port: int, until: float, seconds: float) -> Peer:
     while True:
         try:
             connection = socket.create_connection((address, port), timeout=min(5.0, max(until - time.monotonic(), 0.1)))
-            break
         except socket.gaierror as cause:
             raise LaunchError(
                 f"the name {address} of machine 0 is not known here: {cause.strerror}",
@@ -276,13 +340,7 @@ def join(hello: Mapping[str, Any], *, address: str, port: int, seconds: float, s
                     hint="start align train there with machine_rank 0; see that the port is open and the address right",
                 ) from cause
             select.select([], [], [], _KNOCK_EVERY)
-    peer = Peer(connection, f"machine 0 ({address})")
-    peer.machine = 0
-    peer.send("hello", dict(hello))
-    found = Machines(int(hello["machine"]), [peer], connection.getsockname()[0])
-    try:
-        found.wait_for("welcome", seconds=max(until - time.monotonic(), 1.0), doing="the other machines came")
-    except LaunchError:
-        found.close(orderly=False)
-        raise
-    return found
+        else:
+            peer = Peer(connection, f"machine 0 ({address})")
+            peer.machine = 0
+            return peer

@@ -143,9 +143,11 @@ class _Watch:
 
     def _fail(self) -> None:
         crew.wait_for(self.workers, _TOGETHER)
+        failed = [worker for worker in self.workers if _has_failed(worker)]  # and not those that we put down
         crew.put_down(self.workers)
         self._hear()
-        failure = blame.of_workers(self.crew, [worker for worker in self.workers if _has_failed(worker)])
+        failure = blame.of_workers(self.crew, failed)
+        blame.leave(self.crew, failure, failed)
         if self.link is not None:
             self.link.tell("failed", failure.as_dict())
         raise Failed(failure)

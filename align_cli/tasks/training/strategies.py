@@ -31,9 +31,7 @@ def values(
     """
     chosen: dict[str, Any] = {}
     if strategy.startswith("zero"):
-        given = recipe.get("deepspeed") or _zero(int(strategy[-1]), offload)
-        if isinstance(given, str):
-            given = json.loads(Path(given).expanduser().read_text(encoding="utf-8"))
+        given = _mapping(recipe.get("deepspeed")) or _zero(int(strategy[-1]), offload)
         chosen["deepspeed"] = {**given, **zero.fitted(checkpoint, say)}
     if strategy == "fsdp" and not recipe.get("fsdp"):
         chosen["fsdp"] = True
@@ -42,12 +40,20 @@ def values(
             "auto_wrap_policy": "TRANSFORMER_BASED_WRAP",
             "reshard_after_forward": True,
             "state_dict_type": "FULL_STATE_DICT",  # the saved model is whole, and a checkpoint fits any number
-            "cpu_offload": offload == "all",
-            **dict(recipe.get("fsdp_config") or {}),
+            "cpu_offload": offload != "none",  # the optimiser is moved only along with its weights
+            **_mapping(recipe.get("fsdp_config")),
         }
     if ranks.here().world_size > 1 and strategy == "ddp" and "ddp_find_unused_parameters" not in recipe.values:
         chosen["ddp_find_unused_parameters"] = False
     return chosen
+
+
+def _mapping(given: Any) -> dict[str, Any]:
+    """A configuration that is a mapping, JSON text or the name of a JSON file; empty where there is none."""
+    if isinstance(given, str) and given.strip():
+        text = given if given.lstrip().startswith("{") else Path(given).expanduser().read_text(encoding="utf-8")
+        return dict(json.loads(text))
+    return dict(given or {})
 
 
 def _zero(stage: int, offload: str) -> dict[str, Any]:

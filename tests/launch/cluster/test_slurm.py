@@ -174,11 +174,23 @@ def test_a_secret_stands_in_no_file(recipe: Make) -> None:
 
 @pytest.mark.parametrize(
     "options",
-    [{"partition": "a\nb"}, {"directives": ("rm -rf x",)}, {"nodes": 0}, {"gpus_per_node": -1}, {"grace_s": 0}],
+    [
+        {"partition": "a\nb"},
+        {"directives": ("rm -rf x",)},
+        {"nodes": 0},
+        {"gpus_per_node": -1},
+        {"grace_s": 0},
+        {"time": "banana"},
+    ],
 )
 def test_an_option_that_cannot_stand_there_is_refused(recipe: Make, options: dict[str, Any]) -> None:
     with pytest.raises(UsageError):
         render(recipe(), job(**options))
+
+
+@pytest.mark.parametrize("time", ["90", "90:30", "12:00:00", "2-12", "2-12:30", "2-12:30:00", "UNLIMITED"])
+def test_every_format_of_slurm_s_times_is_taken(recipe: Make, time: str) -> None:
+    assert directives(render(recipe(), job(time=time)))["time"] == time
 
 
 @settings(deadline=None, max_examples=40)

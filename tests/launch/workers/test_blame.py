@@ -76,3 +76,31 @@ def test_a_failure_survives_the_way_to_another_machine(crew: Crew):
     failure = blame.of_workers(crew, [ended(crew, 1, FAILED, at=1.0, left=LaunchError("no").as_dict())])
 
     assert blame.from_dict(json.loads(json.dumps(failure.as_dict()))) == failure
+
+
+def test_a_killed_worker_s_failure_file_is_written_for_it_and_its_neighbour_s_is_removed(crew: Crew):
+    workers = [ended(crew, 0, FAILED, at=1.0, left=NEIGHBOUR), ended(crew, 1, KILLED, at=2.0, log="step 3\n")]
+
+    blame.leave(crew, blame.of_workers(crew, workers), workers)
+
+    left = json.loads(crew.failure(1).read_text())
+    assert left["message"] == "killed by SIGKILL"
+    assert (left["pid"], left["last_lines"]) == (workers[1].process.pid, ["step 3"])
+    assert not crew.failure(0).exists()
+
+
+def test_what_a_neighbour_says_stays_where_the_reason_is_on_another_machine(crew: Crew):
+    workers = [ended(crew, 0, FAILED, at=1.0, left=NEIGHBOUR)]
+
+    blame.leave(crew, blame.of_workers(crew, workers), workers)
+
+    assert json.loads(crew.failure(0).read_text()) == NEIGHBOUR
+
+
+def test_a_worker_with_a_reason_of_its_own_keeps_its_words(crew: Crew):
+    left = DataError("gone").as_dict()
+    workers = [ended(crew, 0, FAILED, at=1.0, left=left), ended(crew, 1, FAILED, at=2.0, left=left)]
+
+    blame.leave(crew, blame.of_workers(crew, workers), workers)
+
+    assert [json.loads(crew.failure(rank).read_text()) for rank in (0, 1)] == [left, left]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Any
 
 import pytest
@@ -102,6 +103,59 @@ def test_a_machine_that_differs_is_refused_on_both_sides(changes: dict[str, Any]
             one.result(SECONDS)
 
 
+def test_keys_of_the_recipe_that_differ_are_named_with_both_values(pool: ThreadPoolExecutor):
+    port = ports.free()
+    keys = {"seed": ("a", "1"), "task": ("t", "sft")}
+    coming = [
+        start(pool, 0, port, machines=2, keys=keys),
+        start(pool, 1, port, machines=2, recipe="other", keys={**keys, "seed": ("b", "2")}),
+    ]
+
+    for one in coming:
+        with pytest.raises(LaunchError, match="seed is 2 on machine 1 and 1 on machine 0") as caught:
+            one.result(SECONDS)
+        assert "task" not in caught.value.message
+        assert caught.value.hint.startswith("run the same command")
+
+
+def test_a_machine_that_waits_for_the_last_one_hears_that_machine_0_lives(
+    pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machines, "_ALIVE_EVERY", 0.05)
+    monkeypatch.setattr(machines, "_SILENT_FOR", 0.4)
+    port = ports.free()
+    coming = [start(pool, 0, port), start(pool, 1, port)]
+
+    assert not wait(coming, timeout=0.9).done
+    coming.append(start(pool, 2, port))
+
+    for one in coming:
+        one.result(SECONDS).close(orderly=True)
+
+
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"7\n", b""])
+def test_another_program_on_the_port_is_not_taken_for_machine_0(
+    answer: bytes, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(machines, "_ANSWERS_WITHIN", 0.3)
+    monkeypatch.setattr(machines, "_KNOCK_EVERY", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    connection, _ = server.accept()
+                    connection.sendall(answer)
+                    if answer:
+                        connection.close()
+
+        pool.submit(serve)
+        with pytest.raises(LaunchError, match=f"something else than machine 0 answers at 127.0.0.1:{port}"):
+            start(pool, 1, port).result(SECONDS)
+        server.shutdown(socket.SHUT_RDWR)
+
+
 def test_two_machines_with_one_number_are_refused(pool: ThreadPoolExecutor):
     port = ports.free()
     first = start(pool, 0, port)
@@ -128,6 +182,40 @@ def test_who_only_knocks_is_not_taken_for_a_machine(pool: ThreadPoolExecutor):
     met = [first.result(SECONDS), second.result(SECONDS)]
     for one in met:
         one.close(orderly=True)
+
+
+@pytest.fixture
+def taken() -> Iterator[int]:
+    """A port that somebody listens on, whose neighbour below is free."""
+    while True:
+        port = ports.free()
+        with contextlib.suppress(OSError), socket.create_server(("", port + 1)):
+            yield port + 1
+            return
+
+
+def test_the_port_of_the_workers_is_tried_before_anybody_waits(taken: int):
+    with pytest.raises(LaunchError, match=f"port {taken} is in use") as caught:
+        machines.gather(hello(0), port=taken - 1, machines=2, seconds=SECONDS, say=lambda line: None)
+
+    assert "launch.machine_rank" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("address", "said"), [("192.0.2.1", "does not lead to it"), ("no-such-host.invalid", "is not known")]
+)
+def test_an_address_of_machine_0_that_leads_elsewhere_is_refused(
+    address: str, said: str, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(ports, "_KNOCK", 0.1)
+
+    with pytest.raises(LaunchError, match=said):
+        ports.demand_own(address, ports.free())
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1", "localhost"])
+def test_an_address_of_this_machine_is_its_own(address: str):
+    ports.demand_own(address, ports.free())
 
 
 def test_the_interface_that_leads_to_the_others_is_named(three: list[Machines]):
