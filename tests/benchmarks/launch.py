@@ -16,7 +16,7 @@ from tests.benchmarks import data
 from tests.benchmarks.measure import Row, align, environment, median, middle, run
 
 _PAIRS = 3  # of runs, in turn
-_STEPS = 8
+_STEPS = 4
 _LOSS_TOLERANCE = 1e-4
 _TWO = ("--num-processes", "2")
 
@@ -24,7 +24,12 @@ _TWO = ("--num-processes", "2")
 def rows(scratch: Path) -> list[Row]:
     """The bars of launching that one machine without GPUs can show."""
     folder = data.chat_rows(scratch, 400, longest=1200)
-    settings = {"max_steps": _STEPS, "per_device_train_batch_size": 4, "report_to": "tensorboard"}
+    settings = {
+        "max_steps": _STEPS,
+        "per_device_train_batch_size": 4,
+        "report_to": "tensorboard",
+        "gradient_accumulation_steps": 2,
+    }
     recipe = data.recipe(scratch, folder, **settings)
     return [_parent(scratch, recipe), *_speed(scratch, recipe), _killed(scratch, recipe)]
 
@@ -40,7 +45,7 @@ def _parent(scratch: Path, recipe: Path) -> Row:
 def _speed(scratch: Path, recipe: Path) -> list[Row]:
     one, two, theirs, worst = [], [], [], 0.0
     for _ in range(_PAIRS):
-        losses, speed = _ours(scratch / "one", recipe, "gradient_accumulation_steps=2")
+        losses, speed = _ours(scratch / "one", recipe, "gradient_accumulation_steps=4")
         one.append(speed)
         again, speed = _ours(scratch / "two", recipe, *_TWO)
         two.append(speed)
