@@ -61,7 +61,7 @@ TASKS: dict[str, tuple[Any, dict[str, Any]]] = {
     "dpo": (pairs, {"learning_rate": 1e-3, **LORA}),
     "orpo": (pairs, {"learning_rate": 1e-3, **LORA}),
     "kto": (judged, {"learning_rate": 1e-3, "beta": 0.5, **LORA}),
-    "reward": (pairs, {"learning_rate": 1e-3, **LORA}),
+    "reward": (pairs, {"learning_rate": 1e-3, "max_length": 512, **LORA}),  # rows that are longer are left out
 }
 
 
