@@ -8,7 +8,6 @@ that is gone is noticed because its connection closes or falls silent. Messages 
 from __future__ import annotations
 
 import contextlib
-import json
 import select
 import socket
 import time
@@ -17,8 +16,8 @@ from typing import Any
 
 from align_cli.errors import LaunchError
 from align_cli.launch.workers import ports
+from align_cli.launch.workers.peer import ALIVE_EVERY, Peer
 
-_ALIVE_EVERY = 5.0  # seconds between two signs of life
 _SILENT_FOR = 60.0  # seconds without one until a machine counts as gone
 _ANSWERS_WITHIN = 10.0  # seconds that machine 0 may take to say that it is one
 _KNOCK_EVERY = 0.5  # seconds between two tries to reach machine 0
@@ -34,54 +33,6 @@ _MUST_AGREE = {
     "align": "the version of align",
     "torch": "the version of torch",
 }
-
-
-class Peer:
-    """One connection."""
-
-    def __init__(self, connection: socket.socket, name: str) -> None:
-        connection.setblocking(False)
-        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.socket, self.name = connection, name
-        self.heard_at = self.told_at = time.monotonic()
-        self.machine = -1
-        self.done = False
-        self.closed = False
-        self.spoke = False
-        """Whether it has said anything that one of us would say."""
-        self._rest = b""
-
-    def send(self, kind: str, value: Any = None) -> None:
-        """Pass a message; one that does not arrive shows when the connection is read."""
-        self.told_at = time.monotonic()
-        with contextlib.suppress(OSError):
-            self.socket.settimeout(_ALIVE_EVERY)
-            self.socket.sendall(json.dumps({"kind": kind, "value": value}).encode() + b"\n")
-        with contextlib.suppress(OSError):
-            self.socket.setblocking(False)
-
-    def read(self) -> list[tuple[str, Any]]:
-        """Whole messages that have come in; `closed` is set at the end of the connection."""
-        while not self.closed:
-            try:
-                piece = self.socket.recv(1 << 16)
-            except (BlockingIOError, InterruptedError):
-                break
-            except OSError:
-                piece = b""
-            self.closed = not piece
-            self._rest += piece
-        *lines, self._rest = self._rest.split(b"\n")
-        if lines:
-            self.heard_at = time.monotonic()
-        try:
-            found = [json.loads(line) for line in lines]
-            said = [(str(one["kind"]), one["value"]) for one in found]
-        except (ValueError, KeyError, TypeError):  # no align speaks like this
-            self.closed = True
-            return []
-        self.spoke = self.spoke or bool(said)
-        return said
 
 
 class Machines:
@@ -160,7 +111,7 @@ class Machines:
                         for other in self.peers:
                             if other is not peer:
                                 other.send(kind, value)
-            if now - peer.told_at > _ALIVE_EVERY and not peer.closed:
+            if now - peer.told_at > ALIVE_EVERY and not peer.closed:
                 peer.send("alive")
             if peer.done:
                 continue
@@ -214,10 +165,10 @@ def gather(
             left = until - time.monotonic()
             if left <= 0:
                 raise _nobody(machines, set(peers), port, seconds)
-            pause = min(left, 1.0, _ALIVE_EVERY)
+            pause = min(left, 1.0, ALIVE_EVERY)
             ready, _, _ = select.select([server, *(peer.socket for peer in waiting)], [], [], pause)
             for peer in peers.values():
-                if time.monotonic() - peer.told_at > _ALIVE_EVERY:
+                if time.monotonic() - peer.told_at > ALIVE_EVERY:
                     peer.send("alive")  # the last machine may be minutes away
             if server in ready:
                 connection, address = server.accept()

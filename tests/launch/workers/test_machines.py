@@ -121,7 +121,7 @@ def test_keys_of_the_recipe_that_differ_are_named_with_both_values(pool: ThreadP
 def test_a_machine_that_waits_for_the_last_one_hears_that_machine_0_lives(
     pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(machines, "_ALIVE_EVERY", 0.05)
+    monkeypatch.setattr(machines, "ALIVE_EVERY", 0.05)
     monkeypatch.setattr(machines, "_SILENT_FOR", 0.4)
     port = ports.free()
     coming = [start(pool, 0, port), start(pool, 1, port)]
