@@ -15,17 +15,17 @@ from align_cli.errors import AlignError, UsageError
 
 #: Sub-command -> (module with a typer `app`, one line of help). The order is that of `align --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
-    "train": ("align_cli.cli.train", "Train a model from a recipe, or plan it with --dry-run."),
-    "mix": ("align_cli.cli.mix", "Build and show a recipe's mixture; export, lock, compare it."),
-    "recipe": ("align_cli.cli.recipe", "List, show, copy, check and migrate recipes."),
-    "task": ("align_cli.cli.task", "List the tasks, and the keys a recipe may set for each."),
-    "model": ("align_cli.cli.model", "Look at models and adapters; merge, export and push them."),
-    "chat": ("align_cli.cli.chat", "Talk to a model as it was trained, or to two side by side."),
+    "train": ("align_cli.cli.training.train", "Train a model from a recipe, or plan it with --dry-run."),
+    "mix": ("align_cli.cli.mixing.mix", "Build and show a recipe's mixture; export, lock, compare it."),
+    "recipe": ("align_cli.cli.recipes.recipe", "List, show, copy, check and migrate recipes."),
+    "task": ("align_cli.cli.recipes.task", "List the tasks, and the keys a recipe may set for each."),
+    "model": ("align_cli.cli.models.model", "Look at models and adapters; merge, export and push them."),
+    "chat": ("align_cli.cli.models.chat", "Talk to a model as it was trained, or to two side by side."),
     "launch": ("align_cli.cli.launch", "List launch presets, look at this machine, write jobs for clusters."),
     "runs": ("align_cli.cli.runs", "List runs, show one with its curves, compare two."),
     "cache": ("align_cli.cli.cache", "List and remove what is kept: mixtures, tokens, models."),
     "doctor": ("align_cli.cli.doctor", "What this machine has, and what is missing for which feature."),
-    "quickstart": ("align_cli.cli.quickstart", "Train the smallest shipped recipe and see the difference."),
+    "quickstart": ("align_cli.cli.training.quickstart", "Train the smallest shipped recipe and see the difference."),
 }
 
 _EPILOG = "Start here: align quickstart. Then: align recipe ls, align recipe cp, align train sft RECIPE --dry-run."

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from align_cli import registry
-from align_cli.cli import documents, known
-from align_cli.cli import task as task_command
-from align_cli.cli.recipe import task_of
+from align_cli.cli import documents
+from align_cli.cli.recipes import task as task_command
+from align_cli.cli.recipes.recipe import task_of
+from align_cli.cli.training import known
 from align_cli.errors import LaunchError, UsageError
 from align_cli.launch import block
 from align_cli.launch.cluster import command, handbook, written

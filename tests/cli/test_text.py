@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from align_cli.cli import text
-from align_cli.cli.recipe_text import scalar
+from align_cli.cli.recipes.recipe_text import scalar
 
 
 class Terminal(io.StringIO):

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from align_cli.cli.chat_session import in_force
 from align_cli.cli.errors import as_text, without_secrets
+from align_cli.cli.models.chat_session import in_force
 from align_cli.cli.render.page import count, emit, pairs
 from align_cli.cli.signs import one_line, visible
 from align_cli.cli.text import columns, has_colour, is_terminal, style

@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TextIO
 
-from align_cli.cli import documents, known
+from align_cli.cli import documents
+from align_cli.cli.training import known
 from align_cli.errors import DataError, LaunchError, Problem
 from align_cli.launch.host import Host
 from align_cli.recipe import secrets
@@ -33,7 +34,7 @@ def plan_only(
     defaults: bool = False,
 ) -> None:
     """Print what a run would do; nothing is written and nothing heavy imported."""
-    from align_cli.cli import dry_run, launching, memory
+    from align_cli.cli.training import dry_run, launching, memory
     from align_cli.launch import adapt as adaptation
     from align_cli.launch import host as hosts
     from align_cli.launch import plan as plans
@@ -79,7 +80,8 @@ def execute(
     probe: bool = False,
 ) -> dict[str, Any]:
     """Prepare the data, make the run folder, train; the value is the summary for `finish`."""
-    from align_cli.cli import launching, machines, render
+    from align_cli.cli import render
+    from align_cli.cli.training import launching, machines
     from align_cli.launch import adapt as adaptation
     from align_cli.launch import host as hosts
     from align_cli.launch import plan as plans
@@ -103,7 +105,7 @@ def execute(
 
     # Imported this late because help and dry runs need none of it.
     from align_cli import worker
-    from align_cli.cli import memory
+    from align_cli.cli.training import memory
     from align_cli.models.locate import locate_for
     from align_cli.runs import directory
     from align_cli.tasks.preparing.tokens import prepare_for
@@ -126,7 +128,7 @@ def execute(
     for note in memory.notes(need, plan):
         _say(f"note: {note}")
     if probe:
-        from align_cli.cli import probing
+        from align_cli.cli.training import probing
 
         return {"task": task.name, **probing.probe(recipe, plan, prepared, model, host, need, say=_say)}
     render.preparation(prepared.report, plan.as_dict(), sys.stderr, from_store=prepared.from_store)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from align_cli.cli.chat_session import Session
+from align_cli.cli.models.chat_session import Session
 from align_cli.errors import AlignError, UsageError
 from align_cli.models.speaking.conversing import Reply
 from tests.cli.conftest import Align

@@ -45,7 +45,7 @@ def test_a_shipped_recipe_s_places_are_in_a_file(align: Align):
 
 @pytest.mark.parametrize(("dora", "loader"), [(True, "peft"), (False, "transformers")])
 def test_what_loads_a_model_is_said_truthfully(dora: bool, loader: str, tmp_path: Path):
-    from align_cli.cli.running import _next
+    from align_cli.cli.training.running import _next
     from align_cli.recipe.load import load
     from align_cli.tasks import sft
 

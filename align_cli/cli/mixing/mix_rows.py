@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from align_cli.cli.mixed import Mixed
+from align_cli.cli.mixing.mixed import Mixed
 from align_cli.errors import UsageError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from align_cli.cli.model_shape import shape_of
+from align_cli.cli.training.model_shape import shape_of
 from align_cli.errors import AlignError, UsageError
 from align_cli.launch import timings
 from align_cli.launch.host import Host

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from align_cli.cli import mixed
+from align_cli.cli.mixing import mixed
 from align_cli.errors import UsageError
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks.task import Task

@@ -11,7 +11,7 @@ import typer
 
 from align_cli import registry, stdout
 from align_cli.cli import complete
-from align_cli.cli import task as task_command
+from align_cli.cli.recipes import task as task_command
 from align_cli.cli.words import OptionsCommand
 from align_cli.errors import UsageError
 from align_cli.recipe.schema import Recipe
@@ -82,7 +82,7 @@ def train(
         raise UsageError("no recipe is named", hint=f"align train {name} RECIPE; align recipe ls lists those shipped")
     if probe and (dry_run or prepare):
         raise UsageError(f"--probe and {'--dry-run' if dry_run else '--prepare'} exclude each other", hint="keep one")
-    from align_cli.cli import launching, memory, running
+    from align_cli.cli.training import launching, memory, running
     from align_cli.launch import host as hosts
 
     rest, host, there = memory.elsewhere(on, rest, hosts.inspect(), dry_run=dry_run)
@@ -100,7 +100,7 @@ def train(
 
 def _help(ctx: typer.Context, task: str | None) -> None:
     """Without a task: the command's own help and the tasks. With one: also every key."""
-    from align_cli.cli import launching
+    from align_cli.cli.training import launching
 
     said = f"{ctx.get_help()}\n\nLaunching, or the same words in the recipe's launch: block:\n"
     sys.stdout.write(f"{said}{launching.options(sys.stdout)}\n")
@@ -108,7 +108,7 @@ def _help(ctx: typer.Context, task: str | None) -> None:
         names = ", ".join(registry.names(registry.TASKS))
         sys.stdout.write(f"\nTasks: {names}\n")
         return
-    from align_cli.cli import keys
+    from align_cli.cli.recipes import keys
     from align_cli.recipe.fields import fields_of
 
     chosen = task_command.get(task)

@@ -12,7 +12,8 @@ import typer
 from typer.core import TyperGroup
 
 from align_cli import stdout
-from align_cli.cli import complete, documents, mix_compare, mix_rows, mixed
+from align_cli.cli import complete, documents
+from align_cli.cli.mixing import mix_compare, mix_rows, mixed
 from align_cli.cli.words import OptionsCommand
 from align_cli.errors import UsageError
 

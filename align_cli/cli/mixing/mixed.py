@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from align_cli.cli import known
-from align_cli.cli import task as task_command
+from align_cli.cli.recipes import task as task_command
+from align_cli.cli.training import known
 from align_cli.errors import DataError, LaunchError, UsageError
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks.task import Prepared, Task
@@ -50,7 +50,7 @@ def load(words: Sequence[str], task: str | None) -> tuple[Recipe, Task]:
     Raises:
         UsageError: no recipe is named.
     """
-    from align_cli.cli.recipe import task_of
+    from align_cli.cli.recipes.recipe import task_of
     from align_cli.recipe import load as loading
 
     if not words:

@@ -10,7 +10,8 @@ from typing import Annotated, Any
 import typer
 
 from align_cli import registry
-from align_cli.cli import complete, documents, keys
+from align_cli.cli import complete, documents
+from align_cli.cli.recipes import keys
 from align_cli.errors import PluginError, UsageError
 from align_cli.tasks import registered
 from align_cli.tasks.task import Task
@@ -88,7 +89,7 @@ def new(
 
     A package that installs, tests itself and trains as it is written.
     """
-    from align_cli.cli import task_new
+    from align_cli.cli.recipes import task_new
 
     written = task_new.write(name, folder, like=like)
     if as_json:

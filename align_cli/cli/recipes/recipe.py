@@ -14,7 +14,7 @@ import typer
 
 from align_cli import registry
 from align_cli.cli import complete, documents
-from align_cli.cli import task as task_command
+from align_cli.cli.recipes import task as task_command
 from align_cli.errors import AlignError, Problem, RecipeError, UsageError
 
 app = typer.Typer(
@@ -59,7 +59,7 @@ def show(
     as_json: _Json = False,
 ) -> None:
     """Print a recipe resolved, with the origin of every value."""
-    from align_cli.cli import dry_run
+    from align_cli.cli.training import dry_run
     from align_cli.launch import block
     from align_cli.recipe import load
 
@@ -71,7 +71,7 @@ def show(
         document = encode(resolved) | {"values": dry_run.values(resolved)}
         documents.write(document, sys.stdout)
         return
-    from align_cli.cli import recipe_text
+    from align_cli.cli.recipes import recipe_text
 
     sys.stdout.write(recipe_text.resolved(resolved))
     for note in resolved.notes:

@@ -11,8 +11,8 @@ import typer
 
 from align_cli import stdout
 from align_cli.cli import complete
-from align_cli.cli import task as task_command
-from align_cli.cli.running import execute, finish, plan_only
+from align_cli.cli.recipes import task as task_command
+from align_cli.cli.training.running import execute, finish, plan_only
 from align_cli.cli.words import WordsCommand
 from align_cli.errors import UsageError
 from align_cli.recipe.schema import Recipe

@@ -10,7 +10,7 @@ import typer
 
 from align_cli import stdout
 from align_cli.cli import documents
-from align_cli.cli.chat_session import Session, cannot_remove, chosen, lines, listening, system_turn
+from align_cli.cli.models.chat_session import Session, cannot_remove, chosen, lines, listening, system_turn
 from align_cli.cli.text import is_terminal
 from align_cli.errors import Interrupted, UsageError
 
@@ -109,7 +109,7 @@ def _question(question: str | None, *, as_json: bool) -> str | None:
 def _open(wanted: list[str], *, base: str | None, revision: str | None, **how: Any) -> list[Opened]:
     """All models; what is wrong with the second is known before the first is loaded."""
     from align_cli.cli import render
-    from align_cli.cli.model_names import chain
+    from align_cli.cli.models.model_names import chain
     from align_cli.models.speaking import opened
 
     with render.working(sys.stderr) as say:

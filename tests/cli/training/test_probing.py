@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from align_cli.cli import probing
-from align_cli.cli.probing import _Watch
+from align_cli.cli.training import probing
+from align_cli.cli.training.probing import _Watch
 from align_cli.tasks.task import Progress
 from tests.models.tiny import tiny_llama
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from align_cli.cli import recipe_text
-from align_cli.cli.dry_run import expected_rows
+from align_cli.cli.recipes import recipe_text
 from align_cli.cli.render.planned import _mixture
+from align_cli.cli.training.dry_run import expected_rows
 from align_cli.mix.describe import SourceFact
 from align_cli.recipe.schema import Clean, Launch, Mixture, Origin, Recipe, Source
 
@@ -91,8 +91,8 @@ def test_max_train_samples_cuts_the_count() -> None:
 
 
 def test_the_page_shows_what_was_understood() -> None:
-    from align_cli.cli.dry_run import _mixture as document
     from align_cli.cli.render.page import emit
+    from align_cli.cli.training.dry_run import _mixture as document
 
     mixture = Mixture(
         sources=(replace(A, share=0.25, where="x > 1"), replace(B, share=0.75)), order="interleaved",

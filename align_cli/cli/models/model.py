@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from align_cli import stdout
-from align_cli.cli import documents, model_push
+from align_cli.cli import documents
+from align_cli.cli.models import model_push
 from align_cli.errors import UsageError
 
 app = typer.Typer(
@@ -39,7 +40,7 @@ def info(
 
     From headers and JSON files alone: nothing is fetched and nothing converted.
     """
-    from align_cli.cli.model_names import chain
+    from align_cli.cli.models.model_names import chain
     from align_cli.models import describe
     from align_cli.models.adapters import lora
     from align_cli.models.finding import places
@@ -80,7 +81,7 @@ def merge(
     Shard by shard; done when the logits of both agree.
     """
     from align_cli.cli import render
-    from align_cli.cli.model_names import chain
+    from align_cli.cli.models.model_names import chain
     from align_cli.models.adapters import merging
     from align_cli.runs import directory
 
@@ -131,7 +132,8 @@ def export(
 
     With its own converter; the file is read back and compared with the model.
     """
-    from align_cli.cli import model_names, render
+    from align_cli.cli import render
+    from align_cli.cli.models import model_names
     from align_cli.models import gguf_export
     from align_cli.models.adapters import merging
 

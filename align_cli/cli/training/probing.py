@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from align_cli.cli import launching, machines, memory
+from align_cli.cli.training import launching, machines, memory
 from align_cli.errors import Interrupted, LaunchError, TrainingError
 from align_cli.files import cache_root, read_json
 from align_cli.launch.host import Host

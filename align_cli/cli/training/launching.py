@@ -32,7 +32,7 @@ _KIND = {"single": "whole", "ddp": "whole"}
 
 def options(stream: TextIO) -> str:
     """The launch block's options for `align train --help`."""
-    from align_cli.cli import keys
+    from align_cli.cli.recipes import keys
     from align_cli.recipe.fields import fields_of
 
     known = fields_of(("align_cli.recipe.schema:Launch",))

@@ -1,0 +1,1 @@
+"""What `align model` and `align chat` do."""

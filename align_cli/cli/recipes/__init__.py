@@ -1,0 +1,1 @@
+"""What `align recipe` and `align task` do."""

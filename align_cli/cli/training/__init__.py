@@ -1,0 +1,1 @@
+"""What `align train` and `align quickstart` do, step by step."""
