@@ -1,0 +1,157 @@
+"""What a benchmark is: its questions, what a judge is asked about the answers, and how the judge's words are read.
+
+A value, not a base class: a plugin makes one and registers it, as it does a task.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from align_cli import assets
+from align_cli.files import digest_of
+
+#: How answers are judged: each alone; against one model's; those of every two models. The last two are asked twice,
+#: with the answers in either order.
+Mode = Literal["single", "pairwise-baseline", "pairwise-all"]
+MODES: tuple[Mode, ...] = ("single", "pairwise-baseline", "pairwise-all")
+
+AnswerState = Literal["ok", "length", "too_long", "filtered", "failed"]
+JudgmentState = Literal["ok", "unreadable", "filtered", "too_long", "refused", "failed"]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Question:
+    """What a model is asked: one user turn, or several that follow each other."""
+
+    id: int | str
+    category: str
+    turns: tuple[str, ...]
+    """The user's words; the model's own answers stand between them."""
+    temperature: float = 0.0
+    """0: the likeliest token."""
+    max_new_tokens: int = 1024
+    """A turn."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Answer:
+    """What a model said in one turn."""
+
+    question_id: int | str
+    turn: int
+    """From 1."""
+    text: str
+    state: AnswerState = "ok"
+    """`length`: cut at `max_new_tokens` or at the model's context; still an answer. The last three are none:
+    the prompt filled the context, an endpoint's filter, an endpoint's or engine's fault."""
+    why: str = ""
+    """What to know about a state that is not `ok`."""
+    prompt_tokens: int = 0
+    new_tokens: int = 0
+    near_ties: int = 0
+    """Greedy choices so close that another batch size, by rounding, might have chosen otherwise."""
+    seconds: float = 0.0
+    tstamp: float = 0.0
+
+    @property
+    def is_one(self) -> bool:
+        """Whether there is something to judge."""
+        return self.state in ("ok", "length")
+
+
+#: A model's answers: by question, in the order of the turns. An unfinished question has fewer than it has turns.
+Answers = Mapping[int | str, Sequence[Answer]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ask:
+    """One request to a judge."""
+
+    question_id: int | str
+    turn: int
+    prompt: str
+    """Name of the judge's prompt."""
+    models: tuple[str, ...]
+    """Whose answers it shows, in the order shown: one, or two."""
+    messages: tuple[Mapping[str, str], ...]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    """Of the request: temperature, max_tokens, …"""
+    game: int = 1
+    """1: the first model's answer is shown first; 2: the same two in the other order."""
+
+    def key(self, judge: Mapping[str, str]) -> str:
+        """Digest of everything that makes the reply: equal asks to the same judge are asked once.
+
+        `judge` names its model and endpoint.
+        """
+        return digest_of([dict(judge), list(self.messages), dict(self.parameters), list(self.models)])[:32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """What a judge's reply says."""
+
+    score: float | None = None
+    """Of a single answer, on the benchmark's scale."""
+    winner: str | None = None
+    """Of two: one model's name, or `tie`."""
+    unreadable: str = ""
+    """Why it says nothing that counts; then score and winner are None."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Judging:
+    """What is to be judged."""
+
+    mode: Mode
+    questions: Sequence[Question]
+    answers: Mapping[str, Answers]
+    """By model; more than one for pairs."""
+    baseline: str | None = None
+    """Of `answers`, for `pairwise-baseline`."""
+    references: str = ""
+    """Which set of reference answers, where a benchmark has several; empty for its usual one."""
+    assets: Assets = field(default_factory=lambda: Assets())
+
+
+@dataclass(frozen=True, slots=True)
+class Assets:
+    """The files that a benchmark is made of, by their names in `assets.toml`."""
+
+    folder: Path | None = None
+    """A folder of the user's that is looked at first (`--assets`)."""
+
+    def path(self, name: str) -> Path:
+        """Where a file lies on this machine; fetched and checked by its sha256.
+
+        Raises:
+            DataError: no place has it.
+        """
+        return assets.path(name, folder=self.folder)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Benchmark:
+    """A benchmark that `align eval NAME` runs."""
+
+    name: str
+    summary: str
+    """One line, for `align eval ls`."""
+    questions: Callable[[Assets], Sequence[Question]]
+    """All of them, in order; ids are unique."""
+    asks: Callable[[Judging], Iterable[Ask]]
+    """What a judge is to be sent, for answers that are there."""
+    read: Callable[[Ask, str], Verdict]
+    """A judge's reply, read. Never raises for any text."""
+    judge: str
+    """The judge that published scores were made with; asked where no other is named."""
+    scale: tuple[float, float] = (1.0, 10.0)
+    """Lowest and highest score of an answer judged alone."""
+    modes: tuple[Mode, ...] = ("single",)
+    references: tuple[str, ...] = ()
+    """Sets of reference answers, the usual one first."""
+    files: tuple[str, ...] = ()
+    """Names in `assets.toml` of what its questions come from; their digests are kept with the answers."""

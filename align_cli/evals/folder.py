@@ -1,0 +1,147 @@
+"""An evaluation's folder: one model, one benchmark; what was asked, the answers, the judgments, what they come to.
+
+::
+
+    evaluation.json   which model, how it was asked, which questions; written before the first answer
+    answers.jsonl     what the model said, a turn a line
+    judgments.jsonl   what judges were sent and said, a request a line; several judges share it
+    report.json       made of the three by `report`, and so is report.html
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from align_cli import files
+from align_cli.errors import DataError, Problem, UsageError
+from align_cli.evals import records
+from align_cli.evals.benchmark import Answer
+
+FACTS, ANSWERS, JUDGMENTS = "evaluation.json", "answers.jsonl", "judgments.jsonl"
+REPORT, PAGE = "report.json", "report.html"
+FORMAT = 1
+
+#: Parts of `evaluation.json` that do not change what a model answers.
+_FREE = ("versions", "place", "threads")
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """An evaluation on the disk."""
+
+    path: Path
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """`evaluation.json`; empty where there is none yet.
+
+        Raises:
+            DataError: it cannot be read, or is of a later version.
+        """
+        place = self.path / FACTS
+        try:
+            found = files.read_json(place)
+        except FileNotFoundError:
+            return {}
+        except (OSError, ValueError) as cause:
+            raise DataError(f"{place}: cannot be read: {cause}") from None
+        if not isinstance(found, dict) or found.get("format") != FORMAT:
+            raise DataError(f"{place}: this is of another version of align", hint="update align, or evaluate anew")
+        return found
+
+    @property
+    def model(self) -> str:
+        """The model's name in reports."""
+        return str(self.facts["model"]["name"])
+
+    @property
+    def benchmark(self) -> str:
+        """The benchmark's name."""
+        return str(self.facts["benchmark"])
+
+    def answers(self) -> dict[int | str, list[Answer]]:
+        """What is there, by question, in the order of the turns."""
+        found: dict[int | str, list[Answer]] = {}
+        place = self.path / ANSWERS
+        for record in records.read(place).values():
+            found.setdefault(record["question_id"], []).append(answer_of(record))
+        for turns in found.values():
+            turns.sort(key=lambda answer: answer.turn)
+        return found
+
+    def judgments(self) -> list[dict[str, Any]]:
+        """All judgments, of all judges, in the order in which they came."""
+        return list(records.read(self.path / JUDGMENTS).values())
+
+    def begin(self, facts: Mapping[str, Any]) -> None:
+        """Write down how answers are made, or see that those which are there were made in the same way.
+
+        Raises:
+            UsageError: they were made otherwise; every difference is listed.
+        """
+        wanted = {"format": FORMAT, **facts}
+        if not self.facts:
+            files.write_json(self.path / FACTS, wanted)
+            self.__dict__.pop("facts", None)
+            return
+        differences = _differences(self.facts, wanted, "")
+        if differences:
+            raise UsageError(
+                f"{self.path}: the answers there were made otherwise",
+                problems=differences,
+                hint="--output-dir gives these a folder of their own; --restart makes all answers anew "
+                "and keeps the old folder beside it",
+            )
+
+
+def of(path: Path) -> Evaluation:
+    """The evaluation in a folder.
+
+    Raises:
+        UsageError: there is none.
+    """
+    found = Evaluation(path)
+    if not found.facts:
+        raise UsageError(f"{path}: there is no evaluation here", hint=f"an evaluation's folder has a {FACTS}")
+    return found
+
+
+def key_of(question_id: int | str, turn: int) -> str:
+    """The key of an answer's record."""
+    return f"{question_id}/{turn}"
+
+
+def record_of(answer: Answer) -> dict[str, Any]:
+    """An answer as `answers.jsonl` keeps it."""
+    return {"key": key_of(answer.question_id, answer.turn), **asdict(answer)}
+
+
+def answer_of(record: Mapping[str, Any]) -> Answer:
+    """The same, read."""
+    return Answer(**{name: record[name] for name in Answer.__slots__ if name in record})
+
+
+def slug(name: str) -> str:
+    """A model's name as a folder's name."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
+
+
+def _differences(old: Any, new: Any, where: str) -> list[Problem]:
+    if isinstance(old, dict) and isinstance(new, dict):
+        return [
+            problem
+            for key in dict.fromkeys([*old, *new])
+            if key not in _FREE
+            for problem in _differences(old.get(key), new.get(key), f"{where}.{key}" if where else key)
+        ]
+    return [] if old == new else [Problem(f"was {_short(old)}, is now {_short(new)}", where)]
+
+
+def _short(value: Any) -> str:
+    text = str(value).replace("\n", "\\n")
+    return text if len(text) <= 60 else text[:59] + "…"
