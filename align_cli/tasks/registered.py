@@ -6,15 +6,14 @@ that is no error for the user becomes one which names the plugin: nobody should 
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from typing import Any, get_args
 
-from align_cli import registry
-from align_cli.errors import AlignError, PluginError, Problem
+from align_cli import promises, registry
+from align_cli.errors import PluginError, Problem
 from align_cli.recipe.fields import fields_of
 from align_cli.tasks.task import Context, Prepared, Result, RowKind, Shape, Task
 
@@ -53,16 +52,8 @@ def task_of(entry: registry.Entry) -> Task:
             fields_of(found.configs)
         except PluginError as error:
             faults.append(error.message)
-    if faults:
-        problems = [Problem(fault) for fault in faults]
-        said = f'the plugin "{entry.name}" of the package {entry.distribution} is broken'
-        said += f": {faults[0]}" if len(faults) == 1 else ""
-        raise PluginError(said, problems=problems if len(faults) > 1 else (), hint=_remedy(entry))
+    promises.demand(entry, faults)
     return _watched(entry, found)
-
-
-def _remedy(entry: registry.Entry) -> str:
-    return registry.remedy(entry, f"tell the authors of {entry.distribution}, or update it")
 
 
 def _faults(entry: registry.Entry, found: Any) -> Iterator[str]:
@@ -103,7 +94,7 @@ def _names_class(config: Any) -> bool:
 
 def _watched(entry: registry.Entry, task: Task) -> Task:
     """The same task; a mistake in one of its functions is the plugin's."""
-    watch = partial(_watch, entry)
+    watch = partial(promises.watched, entry)
     return replace(
         task,
         prepare=task.prepare and watch("prepare", task.prepare, Prepared),
@@ -111,28 +102,6 @@ def _watched(entry: registry.Entry, task: Task) -> Task:
         check=watch("check", lambda recipe: _problems(task.check(recipe)), tuple),
         values=watch("values", task.values, Mapping),
     )
-
-
-def _watch(entry: registry.Entry, part: str, function: Callable[..., Any], gives: type) -> Callable[..., Any]:
-    def call(*args: Any, **kwargs: Any) -> Any:
-        try:
-            found = function(*args, **kwargs)
-            if not isinstance(found, gives):
-                raise TypeError(f"it gave a {type(found).__name__}, not a {gives.__name__}")
-        except AlignError:
-            raise
-        except Exception as cause:
-            if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-                raise  # a full disk is nobody's mistake
-            words = " ".join(str(cause).split()) or "(no message)"
-            raise PluginError(
-                f'the plugin "{entry.name}" of the package {entry.distribution} failed in its {part}: '
-                f"{type(cause).__name__}: {words}",
-                hint=_remedy(entry),
-            ) from cause
-        return found
-
-    return call
 
 
 def _problems(found: Iterable[Problem]) -> tuple[Problem, ...]:
