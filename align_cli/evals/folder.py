@@ -26,8 +26,8 @@ FACTS, ANSWERS, JUDGMENTS = "evaluation.json", "answers.jsonl", "judgments.jsonl
 REPORT, PAGE = "report.json", "report.html"
 FORMAT = 1
 
-#: Parts of `evaluation.json` that do not change what a model answers.
-_FREE = ("versions", "place", "threads")
+#: Keys of `evaluation.json` that do not change what a model answers, wherever they stand.
+_FREE = ("versions", "name")
 
 
 @dataclass(frozen=True)

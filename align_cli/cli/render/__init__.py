@@ -5,6 +5,7 @@ Import it inside the command that prints a table; help and errors do without.
 
 from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
+from align_cli.cli.render.counting import counting
 from align_cli.cli.render.curves import curves, drawn
 from align_cli.cli.render.launching import environment, presets
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
@@ -30,6 +31,7 @@ __all__ = [
     "cache_removed",
     "checked",
     "conversation",
+    "counting",
     "curves",
     "difference",
     "display",

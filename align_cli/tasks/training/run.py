@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Interrupted, TrainingError
+from align_cli.interrupt import listening
 from align_cli.models import load
 from align_cli.models.adapters import chains as adapters
 from align_cli.models.adapters import stacking
@@ -24,7 +25,6 @@ from align_cli.tasks.task import Context, Result
 from align_cli.tasks.training import company, memory, sanity, strategies, trackers
 from align_cli.tasks.training import rows as prepared
 from align_cli.tasks.training.arguments import trainer_config
-from align_cli.tasks.training.interrupt import listening
 from align_cli.tasks.training.lean import attention, cpu
 from align_cli.tasks.training.progress import reporter_class
 from align_cli.tasks.training.trainer import saving_failed, whole_model

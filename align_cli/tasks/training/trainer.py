@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from align_cli.errors import Interrupted, TrainingError
+from align_cli.interrupt import StopRequest
 from align_cli.runs import checkpoints
 from align_cli.tasks.task import Context
 from align_cli.tasks.training import company
-from align_cli.tasks.training.interrupt import StopRequest
 from align_cli.tasks.training.sanity import LossWatch
 
 _FULL_DISK = ("no space left", "disk quota", "errno 28", "file write failed", "writing file")

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from align_cli.tasks.training.interrupt import listening
+from align_cli.interrupt import listening
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

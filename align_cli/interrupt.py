@@ -1,4 +1,4 @@
-"""Ctrl-C while training: the first asks for a checkpoint, the second stops at once."""
+"""Ctrl-C while something long is done: the first asks for an orderly end, the second stops at once."""
 
 from __future__ import annotations
 
@@ -11,14 +11,17 @@ from types import FrameType
 
 from align_cli.errors import Interrupted, Terminated
 
+#: What is promised to whoever stops a training run.
+CHECKPOINT = "stopping after this step: a checkpoint is saved first"
+
 
 class StopRequest:
-    """Whether somebody has asked the run to stop."""
+    """Whether somebody has asked for an end."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None], promise: str = CHECKPOINT) -> None:
         self.asked = False
         self.number = signal.SIGINT
-        self.promise = "stopping after this step: a checkpoint is saved first"
+        self.promise = promise
         """What will be done about a request, for whoever asks."""
         self._say = say
 
@@ -36,12 +39,12 @@ class StopRequest:
 
 
 @contextmanager
-def listening(say: Callable[[str], None]) -> Iterator[StopRequest]:
+def listening(say: Callable[[str], None], promise: str = CHECKPOINT) -> Iterator[StopRequest]:
     """Take Ctrl-C and SIGTERM (what a batch system sends) as requests for the length of the block.
 
     Only the main thread of a process may do so; elsewhere the request is simply never asked.
     """
-    request = StopRequest(say)
+    request = StopRequest(say, promise)
     if threading.current_thread() is not threading.main_thread():
         yield request
         return

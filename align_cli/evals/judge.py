@@ -1,0 +1,172 @@
+"""Judgments of answers: which are still to be asked for, what they will cost, and each kept as it comes."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from align_cli.errors import UsageError
+from align_cli.evals import judgments
+from align_cli.evals.asking.endpoint import Endpoint
+from align_cli.evals.asking.outcome import Outcome, Request
+from align_cli.evals.benchmark import Answers, Ask, Assets, Benchmark, Judging, JudgmentState, Mode, Question
+from align_cli.evals.folder import JUDGMENTS, Evaluation
+from align_cli.evals.judgments import Judgment
+from align_cli.evals.records import Journal
+
+#: States that are not asked for again by themselves: the reply was paid for, or would be the same.
+FINAL: tuple[JudgmentState, ...] = ("ok", "unreadable", "filtered", "too_long", "refused")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pending:
+    """One request that is still to be sent."""
+
+    key: str
+    ask: Ask
+    home: Path
+    """The evaluation's folder that keeps it."""
+
+    @property
+    def request(self) -> Request:
+        """What is sent."""
+        return Request(key=self.key, messages=self.ask.messages, parameters=self.ask.parameters)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What is to be judged."""
+
+    pending: Sequence[Pending]
+    done: int
+    """Requests whose outcome is there."""
+    unanswered: int
+    """Turns of the benchmark's questions that have no answer, over all models."""
+    states: Mapping[str, int] = field(default_factory=dict)
+    """Of what is there."""
+    unsure: int = 0
+    """Requests that were on their way when an earlier run was killed: they may have been paid for."""
+
+
+def work(
+    evaluations: Sequence[Evaluation],
+    benchmark: Benchmark,
+    questions: Sequence[Question],
+    judge: Mapping[str, str],
+    *,
+    mode: Mode,
+    baseline: Evaluation | None,
+    references: str,
+    files: Assets,
+    again: Iterable[str] = (),
+) -> Work:
+    """What is still to be asked. `again` are states that are asked anew.
+
+    Raises:
+        UsageError: two evaluations are of models with one name, or a pair is to be judged of one model.
+    """
+    models = _named([*evaluations, *([baseline] if baseline else [])])
+    answers = {name: _there(one) for name, one in models.items()}
+    judging = Judging(
+        mode=mode,
+        questions=questions,
+        answers=answers,
+        baseline=baseline.model if baseline else None,
+        references=references,
+        assets=files,
+    )
+    kept = {name: Journal(one.path / JUDGMENTS).records for name, one in models.items()}
+    final = set(FINAL) - set(again)
+    pending: dict[str, Pending] = {}
+    done: set[str] = set()
+    states: Counter[str] = Counter()
+    for ask in benchmark.asks(judging):
+        key = ask.key(judge)
+        if key in pending or key in done:
+            continue
+        home = _home(ask, baseline.model if baseline else None, list(models))
+        record = kept[home].get(key)
+        if record is not None and record.get("state") in final:
+            done.add(key)
+            states[record["state"]] += 1
+        else:
+            pending[key] = Pending(key=key, ask=ask, home=models[home].path)
+    expected = sum(len(question.turns) for question in questions) * len(models)
+    return Work(
+        pending=list(pending.values()),
+        done=len(done),
+        unanswered=expected - sum(len(turns) for found in answers.values() for turns in found.values()),
+        states=dict(sorted(states.items())),
+    )
+
+
+def judged(
+    benchmark: Benchmark, endpoint: Endpoint, work: Work, on_judgment: Callable[[Judgment], None]
+) -> Callable[[Outcome], None]:
+    """What the client calls with each outcome: it is read, and on the disk before `on_judgment` hears of it."""
+    by_key = {pending.key: pending for pending in work.pending}
+    journals = {home: Journal(home / JUDGMENTS) for home in dict.fromkeys(one.home for one in work.pending)}
+
+    def call(outcome: Outcome) -> None:
+        pending = by_key[outcome.key]
+        judgment = _judgment(benchmark, endpoint, pending.ask, outcome)
+        journals[pending.home].add(judgments.record_of(judgment))
+        on_judgment(judgment)
+
+    return call
+
+
+def _judgment(benchmark: Benchmark, endpoint: Endpoint, ask: Ask, outcome: Outcome) -> Judgment:
+    """The outcome with what the judge said in it. A reply that was cut off is read as far as it goes."""
+    known = {
+        "text": outcome.text,
+        "reply": outcome.reply,
+        "usage": outcome.usage,
+        "cost": outcome.cost,
+        "attempts": outcome.attempts,
+        "seconds": outcome.seconds,
+        "tstamp": round(time.time(), 3),
+    }
+    if outcome.state not in ("ok", "length"):
+        return judgments.unanswered(ask, endpoint.identity, outcome.state, outcome.why, **known)
+    verdict = benchmark.read(ask, outcome.text)
+    if verdict.unreadable and outcome.state == "length":
+        verdict = replace(verdict, unreadable=f"{verdict.unreadable}; the reply was cut at max_tokens")
+    return judgments.replied(ask, endpoint.identity, verdict, **known)
+
+
+def _named(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:
+    found: dict[str, Evaluation] = {}
+    for one in evaluations:
+        other = found.get(one.model)
+        if other is not None and other.path.resolve() != one.path.resolve():
+            raise UsageError(
+                f'{other.path} and {one.path} are both of a model called "{one.model}"',
+                hint="give one of them another name: --name when its answers are made",
+            )
+        found.setdefault(one.model, one)
+    return found
+
+
+def _there(evaluation: Evaluation) -> Answers:
+    """The answers that can be judged: a turn without one ends its question."""
+    found: dict[int | str, list[Any]] = {}
+    for question, turns in evaluation.answers().items():
+        whole = []
+        for answer in turns:
+            if not answer.is_one:
+                break
+            whole.append(answer)
+        if whole:
+            found[question] = whole
+    return found
+
+
+def _home(ask: Ask, baseline: str | None, models: Sequence[str]) -> str:
+    """Whose folder keeps the judgment: of two, the one that is no baseline, else the one named first."""
+    candidates = [name for name in ask.models if name != baseline] or list(ask.models)
+    return min(candidates, key=models.index)
