@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from align_cli.cli.evals import places, words
@@ -15,10 +15,9 @@ from align_cli.cli.text import is_terminal
 from align_cli.errors import Interrupted, UsageError
 from align_cli.evals import judge, records
 from align_cli.evals.answering import Choice
-from align_cli.evals.asking import cost
-from align_cli.evals.asking.cost import Prices
-from align_cli.evals.asking.endpoint import Endpoint
+from align_cli.evals.asking.endpoint import Endpoint, endpoint
 from align_cli.evals.asking.limits import Limits
+from align_cli.evals.asking.prices import Estimate, Prices, estimate, prices_of
 from align_cli.evals.benchmark import MODES, Assets, Benchmark, Mode
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment
@@ -89,8 +88,6 @@ def order(
     Raises:
         UsageError: naming the option.
     """
-    from align_cli.evals.asking.endpoint import endpoint
-
     mode = _mode(benchmark, how.mode, how.baseline, models)
     if how.references and how.references not in benchmark.references:
         known = ", ".join(benchmark.references) or "none"
@@ -100,14 +97,8 @@ def order(
         raise UsageError(f'--retry: there is no state "{strange[0]}"', hint=f"one of {', '.join(judge.AGAIN)}")
     words.demand_positive("--max-cost", how.max_cost)
     judge_name = how.judge or benchmark.judge
-    asked = endpoint(
-        judge_name,
-        base_url=how.judge_endpoint,
-        key_env=how.judge_key_env,
-        option="--judge-key-env",
-        needs_key=not dry_run,
-    )
-    prices = cost.prices(judge_name, how.price, asked)
+    asked = endpoint(judge_name, base_url=how.judge_endpoint, key_env=how.judge_key_env, needs_key=not dry_run)
+    prices = prices_of(judge_name, how.price)
     if how.max_cost is not None and prices is None:
         raise UsageError(
             f"--max-cost: the price of {judge_name} is not known",
@@ -149,7 +140,7 @@ def demand_yes(endpoint: Endpoint, *, yes: bool) -> None:
     Raises:
         UsageError: nobody is at a terminal, and `--yes` was not said.
     """
-    if yes or endpoint.is_private or is_terminal(sys.stdin):
+    if yes or endpoint.is_near or is_terminal(sys.stdin):
         return
     raise UsageError(
         f"the judge at {endpoint.identity['endpoint']} may cost money, and nobody is here to be asked",
@@ -177,16 +168,16 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
             files=order.files,
             again=order.again,
         )
-        estimate = cost.estimate([pending.request for pending in work.pending], order.prices)
+        sums = estimate([pending.request for pending in work.pending], order.prices)
         said: dict[str, Any] = {
             "evaluations": evaluations,
-            "estimate": estimate.as_dict(),
+            "estimate": asdict(sums),
             "had": work.done,
             "unanswered": work.unanswered,
         }
         if work.unanswered:
             say(f"note: {work.unanswered} turns have no answer and are not judged")
-        say(_told(order, work, estimate))
+        say(_told(order, work, sums))
         if not work.pending or order.dry_run:
             return Judged(asked=0, **said)
         _agree(order)
@@ -195,7 +186,7 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
 
 def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, Any]) -> Judged:
     from align_cli.cli import render
-    from align_cli.evals.asking.client import ask_all
+    from align_cli.evals.asking.ask import ask_all
     from align_cli.interrupt import listening
 
     states: Counter[str] = Counter()
@@ -218,7 +209,7 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
         try:
             tally = ask_all(
                 order.endpoint,
-                (pending.request for pending in work.pending),
+                [pending.request for pending in work.pending],
                 limits=order.limits,
                 prices=order.prices,
                 max_cost=order.max_cost,
@@ -241,18 +232,26 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
     )
 
 
-def _told(order: Order, work: judge.Work, estimate: Any) -> str:
+def _told(order: Order, work: judge.Work, sums: Estimate) -> str:
     """What is about to happen, in a sentence."""
     where = order.endpoint.identity["endpoint"]
     if not work.pending:
         return f"{order.endpoint.model}: nothing to do: all {work.done} judgments are there"
     there = f" ({work.done} are there)" if work.done else ""
-    return f"{order.endpoint.model} at {where}: {len(work.pending)} requests{there}, {estimate.told}"
+    return f"{order.endpoint.model} at {where}: {len(work.pending)} requests{there}, {_costs(order, sums)}"
+
+
+def _costs(order: Order, sums: Estimate) -> str:
+    tokens = f"about {sums.prompt_tokens:,} tokens in and {sums.completion_tokens:,} out"
+    if order.prices is None or sums.likely is None:
+        return f"{tokens}; what a token costs is not known (--price IN,OUT says it)"
+    most = f", at most ${sums.at_most:,.2f}" if sums.at_most is not None else ""
+    return f"{tokens}, about ${sums.likely:,.2f}{most} (prices: {order.prices.source})"
 
 
 def _agree(order: Order) -> None:
     """Let a person at a terminal say yes; anybody else has to say so on the command line."""
-    if order.yes or order.endpoint.is_private:
+    if order.yes or order.endpoint.is_near:
         return
     demand_yes(order.endpoint, yes=order.yes)
     sys.stderr.write("go on? [y/N] ")
