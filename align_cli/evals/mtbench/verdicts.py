@@ -2,7 +2,7 @@
 
 FastChat (@0e6d3e4 common.py) takes the first `[[number]]`, else the first `[number]`, whatever the number, and of two
 answers looks for `[[A]]`, then `[[B]]`, then `[[C]]`. Here a reply that gives several verdicts that differ, or a rating
-that is not on the scale, is unreadable: the first of two is as often the judge repeating the format's example, or
+that is not on the scale, is unreadable: the first of two may be the judge repeating the format's example, or
 marking a text of its own. Of 1,446 stored ratings and 147 comparisons by GPT-4 none reads otherwise by this.
 """
 
