@@ -8,39 +8,36 @@ from typing import Annotated
 
 import typer
 
+from align_cli import registry
 from align_cli.cli import documents
 from align_cli.cli.evals import places, words
 from align_cli.errors import UsageError
-from align_cli.evals.benchmark import Benchmark
+from align_cli.evals.benchmark import Benchmark, Format
 
-_FORMAT = "fastchat"
-_Format = Annotated[str, typer.Option("--format", metavar="FORMAT", help="Whose files: fastchat.")]
+_Format = Annotated[
+    str | None, typer.Option("--format", metavar="FORMAT", help="Whose files; without it, the original program's.")
+]
 
 
 def register(app: typer.Typer) -> None:
-    """Add the commands to `align eval`."""
+    """Add the commands to `align eval`; they are reached through a benchmark's name."""
 
     @app.command("import", hidden=True)
     def import_files(
         ctx: typer.Context,
-        place: Annotated[
-            Path, typer.Argument(metavar="PLACE", help="A folder with model_answer/ and model_judgment/, or one file.")
-        ],
-        format: _Format = _FORMAT,
+        where: Annotated[list[Path], typer.Argument(metavar="PLACE...", help="Folders of such files, or the files.")],
+        format: _Format = None,
         model: Annotated[
             str | None, typer.Option("--model", metavar="NAME", help="Only this model of those in the files.")
         ] = None,
         output_dir: Annotated[
             Path, typer.Option("--output-dir", metavar="DIR", help="Where the evaluations' folders go.")
-        ] = Path(places.EVALS),
+        ] = Path("evals/imported"),
         as_json: words.Json = False,
     ) -> None:
-        """Take over answers and judgments that FastChat made; report then gives the published scores."""
-        from align_cli.evals.mtbench import fastchat
-
-        _demand(ctx.obj, format)
-        made = fastchat.import_fastchat(place, output_dir, model)
-        paths = [str(one.path) for one in made]
+        """Take over answers and judgments of another program: report then gives its scores."""
+        chosen = _chosen(ctx.obj, format)
+        paths = [str(path) for path in chosen.read(where, output_dir, model)]
         if as_json:
             documents.write({"evaluations": paths}, sys.stdout)
             return
@@ -52,22 +49,24 @@ def register(app: typer.Typer) -> None:
         ctx: typer.Context,
         runs: Annotated[list[str], typer.Argument(metavar="RUN...", help="Evaluations, or the runs they are of.")],
         to: Annotated[Path, typer.Option("--to", metavar="DIR", help="The folder to write into.")],
-        format: _Format = _FORMAT,
+        format: _Format = None,
         as_json: words.Json = False,
     ) -> None:
-        """Write answers and judgments as FastChat's own files, for its scripts."""
-        from align_cli.evals.mtbench import fastchat
-
-        _demand(ctx.obj, format)
-        written = fastchat.export_fastchat([places.existing(word, ctx.obj.name) for word in runs], to)
+        """Write answers and judgments as another program keeps them, for its scripts."""
+        chosen = _chosen(ctx.obj, format)
+        written = chosen.write([places.existing(word, ctx.obj.name).path for word in runs], to)
         if as_json:
             documents.write({"files": [str(path) for path in written]}, sys.stdout)
         else:
             sys.stdout.write("".join(f"{path}\n" for path in written))
 
 
-def _demand(benchmark: Benchmark, format: str) -> None:
-    if format != _FORMAT:
-        raise UsageError(f'there is no format "{format}"', hint=f"--format {_FORMAT}")
-    if benchmark.name != "mtbench":
-        raise UsageError(f"{benchmark.name}: FastChat's files hold MT-Bench", hint="align eval mtbench …")
+def _chosen(benchmark: Benchmark, name: str | None) -> Format:
+    known = {format.name: format for format in benchmark.formats}
+    if not known:
+        raise UsageError(f"{benchmark.name}: it has no files of another program")
+    if name is None:
+        return benchmark.formats[0]
+    if name not in known:
+        raise UsageError(f'{benchmark.name} has no format "{name}"', hint=registry.suggest(name, known))
+    return known[name]

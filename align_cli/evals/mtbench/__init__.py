@@ -6,6 +6,7 @@ What is asked, how and at which temperature is FastChat's `llm_judge`, to the by
 from __future__ import annotations
 
 from align_cli.evals.benchmark import MODES, Benchmark
+from align_cli.evals.mtbench import fastchat
 from align_cli.evals.mtbench.asks import asks
 from align_cli.evals.mtbench.prompts import REFERENCES
 from align_cli.evals.mtbench.questions import QUESTIONS, questions
@@ -21,5 +22,6 @@ BENCHMARK = Benchmark(
     scale=(1.0, 10.0),
     modes=MODES,
     references=REFERENCES,
+    formats=(fastchat.FORMAT,),
     files=(QUESTIONS,),
 )
