@@ -7,7 +7,10 @@ from pathlib import Path
 
 from align_cli.plugins import Ask, Assets, Benchmark, Judging, Question, Verdict
 
-SYSTEM = "You grade how well an answer keeps to the length that was asked for. Say why, then end with: Score: N, N from 1 to 5."
+SYSTEM = (
+    "You grade how well an answer keeps to the length that was asked for. "
+    "Say why, then end with: Score: N, where N is 1 to 5."
+)
 
 
 def questions(assets: Assets) -> list[Question]:
