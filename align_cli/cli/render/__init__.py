@@ -7,6 +7,7 @@ from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.counting import counting
 from align_cli.cli.render.curves import curves, drawn
+from align_cli.cli.render.evals.report import evaluation
 from align_cli.cli.render.evals.steps import answered, judged
 from align_cli.cli.render.launching import environment, presets
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
@@ -41,6 +42,7 @@ __all__ = [
     "drawn",
     "dry_run",
     "environment",
+    "evaluation",
     "explanation",
     "exported",
     "finished",
