@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from align_cli.errors import Problem, UsageError
 from align_cli.evals.benchmark import Answer, Benchmark, Question
@@ -29,6 +30,10 @@ class Subject:
     """The others are compared with it."""
     num_of_others: int = 0
     """Judgments in its folder that are of other models' answers."""
+    manner: Mapping[str, Any] = field(default_factory=dict)
+    """How it was asked; empty where nobody knows."""
+    remarks: Sequence[str] = ()
+    """What was noticed when its folder was made out of other files."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,6 +107,8 @@ def gather(
                 judgments=own,
                 is_against=against is not None and one.path == against.path,
                 num_of_others=len(alone) - len(own),
+                manner=one.facts.get("manner") or {},
+                remarks=(one.facts.get("imported") or {}).get("notes") or (),
             )
         )
     return Material(

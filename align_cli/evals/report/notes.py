@@ -9,14 +9,16 @@ from align_cli.evals.report.pairs import Pair
 from align_cli.evals.report.scores import Counts
 
 _FEW_QUESTIONS = 5  # a percentile interval over fewer says little
-#: Why a judgment does not count, with the number before it.
+#: Why a judgment does not count: of what, and what became of one of them and of several.
 _LOST = {
-    "unreadable": ("verdict cannot be read", "verdicts cannot be read"),
-    "filtered": ("request was stopped by the endpoint's filter", "requests were stopped by the endpoint's filter"),
-    "too_long": ("request was too long for the judge", "requests were too long for the judge"),
-    "refused": ("request was refused", "requests were refused"),
-    "failed": ("request failed", "requests failed"),
+    "unreadable": ("verdicts", "cannot be read", "cannot be read"),
+    "filtered": ("requests", "was stopped by the endpoint's filter", "were stopped by the endpoint's filter"),
+    "too_long": ("requests", "was too long for the judge", "were too long for the judge"),
+    "refused": ("requests", "was refused", "were refused"),
+    "failed": ("requests", "failed", "failed"),
 }
+#: Of how a model is asked, what the benchmark says unless somebody says otherwise.
+_OF_THE_BENCHMARK = ("temperature", "max_new_tokens")
 _UNANSWERED = {
     "missing": ("is not answered yet", "are not answered yet"),
     "too_long": (
@@ -30,7 +32,7 @@ _UNANSWERED = {
 
 def notes_of(material: Material, counts: Mapping[str, Counts], pairs: Sequence[Pair]) -> list[str]:
     """All of them, the general ones first."""
-    found = [*_on_the_judge(material), *_on_the_questions(material)]
+    found = [*_on_the_judge(material), *_on_the_questions(material), *_on_manners(material)]
     for subject in material.subjects:
         some = list(_on_a_model(subject, counts[subject.name]))
         found += [f"{subject.name}: {note}" if len(material.subjects) > 1 else note for note in some]
@@ -68,12 +70,21 @@ def _on_the_questions(material: Material) -> Iterator[str]:
         yield f"a category has {_number(min(sizes), 'question', 'questions')}: read its interval with care"
 
 
+def _on_manners(material: Material) -> Iterator[str]:
+    manners = [one.manner for one in material.subjects if one.manner]
+    keys = sorted({key for manner in manners for key in manner})
+    if apart := [key for key in keys if any(one.get(key) != manners[0].get(key) for one in manners)]:
+        yield f"the models were not asked in the same way: they differ in {', '.join(apart)}"
+
+
 def _on_a_model(subject: Subject, counts: Counts) -> Iterator[str]:
     total = sum(counts.judgments.values())
-    for state, words in _LOST.items():
+    for state, (what, of_one, of_several) in _LOST.items():
         lost = counts.judgments[state]
-        if lost:
-            yield f"{lost:,} of {total:,} {words[lost != 1]}: the averages leave {'it' if lost == 1 else 'them'} out"
+        if lost == 1:
+            yield f"1 of {total:,} {what} {of_one}: the averages leave it out"
+        elif lost:
+            yield f"{lost:,} of {total:,} {what} {of_several}: the averages leave them out"
     if not subject.answers and total:
         yield "its answers are not here, only judgments of them"
     else:
@@ -100,8 +111,19 @@ def _on_a_model(subject: Subject, counts: Counts) -> Iterator[str]:
             f"{_number(counts.near_ties, 'greedy choice was a near tie', 'greedy choices were near ties')}: "
             "on another machine or in another batch the answer may go on differently there"
         )
+    for key in _OF_THE_BENCHMARK:
+        if subject.manner.get(key) is not None:
+            yield (
+                f"asked with {key} {subject.manner[key]} instead of the benchmark's own: "
+                "published scores cannot be compared with its own"
+            )
+    yield from (f"imported: {remark}" for remark in subject.remarks)
     if subject.num_of_others:
-        yield f"{_number(subject.num_of_others, 'judgment', 'judgments')} in its folder are of other models: left out"
+        is_one = subject.num_of_others == 1
+        words = (
+            "judgment in its folder is of another model" if is_one else "judgments in its folder are of other models"
+        )
+        yield f"{subject.num_of_others:,} {words}: left out"
 
 
 def _on_a_pair(pair: Pair) -> Iterator[str]:
