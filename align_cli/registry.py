@@ -29,7 +29,9 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "reward": "align_cli.tasks.reward:TASK",
         "sft": "align_cli.tasks.sft:TASK",
     },
-    BENCHMARKS: {},
+    BENCHMARKS: {
+        "mtbench": "align_cli.evals.mtbench:BENCHMARK",
+    },
 }
 
 

@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "model": ("align_cli.cli.models.model", "Look at models and adapters; merge, export and push them."),
     "chat": ("align_cli.cli.models.chat", "Talk to a model as it was trained, or to two side by side."),
     "launch": ("align_cli.cli.launch", "List launch presets, look at this machine, write jobs for clusters."),
+    "eval": ("align_cli.cli.evals.eval", "Answer a benchmark's questions, have them judged, report."),
     "runs": ("align_cli.cli.runs", "List runs, show one with its curves, compare two."),
     "cache": ("align_cli.cli.cache", "List and remove what is kept: mixtures, tokens, models."),
     "doctor": ("align_cli.cli.doctor", "What this machine has, and what is missing for which feature."),

@@ -133,6 +133,20 @@ class Assets:
         return assets.path(name, folder=self.folder)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Format:
+    """Files in which another program keeps answers and judgments."""
+
+    name: str
+    """As `--format` has it."""
+    about: str
+    """Which files these are."""
+    read: Callable[[Sequence[Path], Path, str | None], Sequence[Path]]
+    """`read(places, into, model)` makes an evaluation's folder in `into` for each model, or for that one."""
+    write: Callable[[Sequence[Path], Path], Sequence[Path]]
+    """`write(evaluations, to)` writes their files into a folder; which they are."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Benchmark:
     """A benchmark that `align eval NAME` runs."""
@@ -153,5 +167,7 @@ class Benchmark:
     modes: tuple[Mode, ...] = ("single",)
     references: tuple[str, ...] = ()
     """Sets of reference answers, the usual one first."""
+    formats: tuple[Format, ...] = ()
+    """What `import` and `export` know, the usual one first."""
     files: tuple[str, ...] = ()
     """Names in `assets.toml` of what its questions come from; their digests are kept with the answers."""

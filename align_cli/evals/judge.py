@@ -20,6 +20,8 @@ from align_cli.evals.records import Journal
 
 #: States that are not asked for again by themselves: the reply was paid for, or would be the same.
 FINAL: tuple[JudgmentState, ...] = ("ok", "unreadable", "filtered", "too_long", "refused")
+#: States that may be asked for again.
+AGAIN = FINAL[1:]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,15 +7,16 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Any
 
 from align_cli import files
-from align_cli.cli.evals import places
+from align_cli.cli.evals import places, words
+from align_cli.cli.evals.words import Answering, Pace, Questions
 from align_cli.cli.signs import one_line
 from align_cli.errors import UsageError
 from align_cli.evals import answering, records
 from align_cli.evals.answering import ENGINES, Choice, Manner, Work
+from align_cli.evals.asking.limits import Limits
 from align_cli.evals.benchmark import Answer, Assets, Benchmark, Question
 from align_cli.evals.folder import ANSWERS, Evaluation
 from align_cli.evals.records import Journal
@@ -25,23 +26,14 @@ _PROMISE = "stopping: what is answered is kept"
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
-    """What the command line asks for."""
+    """What the command line asks for, and can be right."""
 
     model: str
     manner: Manner
     choice: Choice
     files: Assets
-    name: str | None = None
-    output_dir: Path | None = None
-    chat_template: str | None = None
-    base: str | None = None
-    revision: str | None = None
-    trust_remote_code: bool = False
-    endpoint: str | None = None
-    key_env: str | None = None
-    limits: Any = None
-    batch_size: int | None = None
-    restart: bool = False
+    limits: Limits
+    how: Answering
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,24 +64,35 @@ class Generated:
         }
 
 
-def demand(order: Order) -> None:
-    """Raise for what cannot be right, before anything is fetched or loaded.
+def order(model: str, how: Answering, questions: Questions, pace: Pace) -> Order:
+    """The order; what cannot be right is said before anything is fetched or loaded.
 
     Raises:
         UsageError: naming the option or the model.
     """
-    manner = order.manner
-    if manner.engine not in ENGINES[:2] and not order.endpoint:
-        raise UsageError(f'there is no engine "{manner.engine}"', hint="transformers or vllm; --endpoint for a server")
-    if manner.temperature is not None and manner.temperature < 0:
+    if how.engine not in ENGINES[:2]:
+        raise UsageError(f'there is no engine "{how.engine}"', hint="transformers or vllm; --endpoint URL for a server")
+    if how.temperature is not None and how.temperature < 0:
         raise UsageError("--temperature is below 0")
-    if order.endpoint:
-        return
-    from align_cli.cli.models import model_names
-    from align_cli.models.speaking.opened import demand_dtype
+    words.demand_positive("--max-new-tokens", how.max_new_tokens)
+    words.demand_positive("--batch-size", how.batch_size)
+    if not how.endpoint:
+        from align_cli.cli.models import model_names
+        from align_cli.models.speaking.opened import demand_dtype
 
-    demand_dtype(manner.dtype)
-    model_names.demand(order.model, verb="eval")
+        demand_dtype(how.dtype)
+        model_names.demand(model, verb="chat")
+    manner = Manner(
+        engine="endpoint" if how.endpoint else how.engine,
+        seed=how.seed,
+        temperature=how.temperature,
+        max_new_tokens=how.max_new_tokens,
+        system=how.system,
+        dtype="the server's" if how.endpoint else how.dtype,
+    )
+    return Order(
+        model=model, manner=manner, choice=questions.choice, files=questions.files, limits=pace.limits, how=how
+    )
 
 
 def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> Generated:
@@ -100,16 +103,16 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         Interrupted: somebody stopped it; what was answered is kept.
     """
     questions = answering.questions_of(benchmark, order.manner, order.files)
-    evaluation = places.of_model(order.model, benchmark.name, order.output_dir, order.name)
+    evaluation = places.of_model(order.model, benchmark.name, order.how.output_dir, order.how.name)
     chosen = order.choice.of(questions)
     if not chosen:
         raise UsageError(
             f"{benchmark.name} has no such questions",
             hint=f"its categories: {', '.join(dict.fromkeys(question.category for question in questions))}",
         )
-    if order.restart:
+    if order.how.restart:
         evaluation = _moved_aside(evaluation, say)
-    run = _by_endpoint if order.endpoint else _by_model
+    run = _by_endpoint if order.how.endpoint else _by_model
     with records.exclusive(evaluation.path, f"align eval {benchmark.name} generate"):
         return run(order, benchmark, evaluation, questions, chosen, say)
 
@@ -127,21 +130,21 @@ def _by_model(
     from align_cli.cli.models.model_names import chain
     from align_cli.evals import speaking
 
-    trusted = order.trust_remote_code
+    trusted = order.how.trust_remote_code
     with render.working(sys.stderr) as tell:
         links = chain(
             order.model,
-            revision=order.revision,
-            base=order.base,
+            revision=order.how.revision,
+            base=order.how.base,
             trust_remote_code=trusted,
             say=tell,
             verb=f"eval {benchmark.name}",
         )
-        how = speaking.speaking(links, order.chat_template)
+        how = speaking.speaking(links, order.how.chat_template)
         wanted = order.manner.system
         system = (wanted if wanted is not None else how.served.system) or None
         manner = replace(order.manner, system=system)
-        model = speaking.facts(how, order.name or places.short_name(order.model))
+        model = speaking.facts(how, order.how.name or places.short_name(order.model))
         evaluation.begin(answering.facts(benchmark, model, manner, questions))
     notes = [how.served.note] if how.served.note and wanted is None else []
     say(f"{evaluation.path}: {evaluation.model}, template: {how.template_name}, system prompt: {_shown(system)}")
@@ -154,7 +157,7 @@ def _by_model(
     with render.working(sys.stderr) as tell:
         tell(f"opening {order.model}")
         speaker = opened.open_chain(
-            links, chat_template=order.chat_template, dtype=manner.dtype, trust_remote_code=trusted, say=tell
+            links, chat_template=order.how.chat_template, dtype=manner.dtype, trust_remote_code=trusted, say=tell
         )
 
     def answer(keep: Callable[[Answer], None], show: Callable[[Any], None], is_stopped: Callable[[], bool]) -> None:
@@ -167,7 +170,7 @@ def _by_model(
             todo.questions,
             todo.have,
             seed=manner.seed,
-            batch_size=order.batch_size,
+            batch_size=order.how.batch_size,
             system=system,
             on_answer=keep,
             on_progress=show,
@@ -189,9 +192,9 @@ def _by_endpoint(
     from align_cli.evals.asking import answering as asking
     from align_cli.evals.asking.endpoint import endpoint
 
-    server = endpoint(order.model, base_url=order.endpoint, key_env=order.key_env)
-    manner = replace(order.manner, engine="endpoint", dtype="the server's", system=order.manner.system or None)
-    model = {"name": order.name or order.model, "served": dict(server.identity)}
+    server = endpoint(order.model, base_url=order.how.endpoint, key_env=order.how.key_env)
+    manner = replace(order.manner, system=order.manner.system or None)
+    model = {"name": order.how.name or order.model, "served": dict(server.identity)}
     evaluation.begin(answering.facts(benchmark, model, manner, questions))
     template = "the server's (chat completions)"
     say(f"{evaluation.path}: {evaluation.model}, template: {template}, system prompt: {_shown(manner.system)}")

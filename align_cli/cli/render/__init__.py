@@ -7,6 +7,8 @@ from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.counting import counting
 from align_cli.cli.render.curves import curves, drawn
+from align_cli.cli.render.evals.report import evaluation
+from align_cli.cli.render.evals.steps import answered, judged
 from align_cli.cli.render.launching import environment, presets
 from align_cli.cli.render.lists import checked, doctor, recipes, tasks
 from align_cli.cli.render.live import display
@@ -25,6 +27,7 @@ from align_cli.cli.render.stored import cache, cache_entry, cache_removed
 from align_cli.cli.render.working import working
 
 __all__ = [
+    "answered",
     "answers",
     "cache",
     "cache_entry",
@@ -39,9 +42,11 @@ __all__ = [
     "drawn",
     "dry_run",
     "environment",
+    "evaluation",
     "explanation",
     "exported",
     "finished",
+    "judged",
     "left_out",
     "merged",
     "mixture",

@@ -11,15 +11,15 @@ from rich.text import Text
 from align_cli.cli.render.page import count, emit, grid, heading, lines, pairs
 
 
-def tasks(rows: Sequence[Mapping[str, Any]]) -> None:
-    """Name, what it does, where it comes from; a broken plugin with its cause."""
+def tasks(rows: Sequence[Mapping[str, Any]], *, what: str = "task") -> None:
+    """Tasks or benchmarks: name, what it does, where it comes from; a broken plugin with its cause."""
     table = []
     for row in rows:
         if row["problem"]:
             table.append((row["name"], Text(row["problem"], style="red"), row["from"]))
         else:
             table.append((row["name"], row["summary"], row["from"]))
-    emit(sys.stdout, grid(("task", "what it does", "from"), table, whole=(0,)))
+    emit(sys.stdout, grid((what, "what it does", "from"), table, whole=(0,)))
 
 
 def recipes(rows: Sequence[Mapping[str, str]]) -> None:

@@ -1,0 +1,56 @@
+"""`align eval BENCHMARK [STEP]`: the words of the command line, for every benchmark that is registered."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from align_cli import registry
+from align_cli.cli.evals import formats, listed, steps
+from align_cli.evals import registered
+from align_cli.evals.benchmark import Benchmark
+
+_WHOLE = "run"
+_LIST = "ls"
+
+
+class _Benchmarks(TyperGroup):
+    """The first word is a benchmark, the second one of its steps; without a step, all of them are done."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        return [_LIST, *registry.names(registry.BENCHMARKS)]
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """For help and completion: a benchmark is a command, and its steps are in that command's help."""
+        found = super().get_command(ctx, cmd_name)
+        if found is not None or cmd_name not in registry.names(registry.BENCHMARKS):
+            return found
+        return TyperCommand(cmd_name, help=listed.summary(cmd_name), rich_markup_mode=None)
+
+    def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
+        name, rest = args[0], args[1:]
+        if name == _LIST or name.startswith("-") or ctx.resilient_parsing:
+            return super().resolve_command(ctx, args)
+        benchmark: Benchmark = registered.named(name)
+        step, rest = (rest[0], rest[1:]) if rest and rest[0] in steps.STEPS else (_WHOLE, rest)
+        command = super().get_command(ctx, step)
+        assert command is not None
+        ctx.obj = benchmark
+        title = name if step == _WHOLE else f"{name} {step}"
+        return title, command, rest
+
+
+app = typer.Typer(
+    cls=_Benchmarks,
+    help="Ask a model a benchmark's questions, let a judge read the answers, report.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    add_completion=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="align eval mtbench MODEL does all of it; align eval mtbench --help lists the steps and the options.",
+)
+listed.register(app)
+steps.register(app)
+formats.register(app)

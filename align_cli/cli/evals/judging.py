@@ -1,0 +1,260 @@
+"""`align eval BENCHMARK judge`: what it will cost, a yes, and the judgments that are missing."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from align_cli.cli.evals import places, words
+from align_cli.cli.evals.words import Judging, Pace, Questions
+from align_cli.cli.text import is_terminal
+from align_cli.errors import Interrupted, UsageError
+from align_cli.evals import judge, records
+from align_cli.evals.answering import Choice
+from align_cli.evals.asking.endpoint import Endpoint, endpoint
+from align_cli.evals.asking.limits import Limits
+from align_cli.evals.asking.prices import Estimate, Prices, estimate, prices_of
+from align_cli.evals.benchmark import MODES, Assets, Benchmark, Mode
+from align_cli.evals.folder import Evaluation
+from align_cli.evals.judgments import Judgment
+
+_PROMISE = "stopping: replies that are on their way are awaited, and everything is kept"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the command line asks for, and can be right."""
+
+    endpoint: Endpoint
+    mode: Mode
+    baseline: Evaluation | None
+    references: str
+    choice: Choice
+    files: Assets
+    limits: Limits
+    prices: Prices | None
+    max_cost: float | None
+    again: tuple[str, ...]
+    yes: bool
+    dry_run: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """What was done."""
+
+    evaluations: Sequence[Evaluation]
+    estimate: dict[str, Any]
+    asked: int
+    had: int
+    unanswered: int
+    states: dict[str, int] = field(default_factory=dict)
+    """Of what was asked now."""
+    spent: float | None = None
+    """USD, now; None where no price is known."""
+    notes: Sequence[str] = ()
+    seconds: float = 0.0
+
+    def as_dict(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "evaluations": [str(one.path) for one in self.evaluations],
+            "estimate": self.estimate,
+            "asked": self.asked,
+            "were_there": self.had,
+            "unanswered_turns": self.unanswered,
+            "states": self.states,
+            "spent_usd": self.spent,
+            "seconds": round(self.seconds, 1),
+            "notes": list(self.notes),
+        }
+
+
+def order(
+    benchmark: Benchmark,
+    how: Judging,
+    questions: Questions,
+    pace: Pace,
+    models: Sequence[str],
+    *,
+    dry_run: bool = False,
+) -> Order:
+    """The order; what cannot be right is said before anything is done.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    mode = _mode(benchmark, how.mode, how.baseline, models)
+    if how.references and how.references not in benchmark.references:
+        known = ", ".join(benchmark.references) or "none"
+        raise UsageError(f'{benchmark.name} has no references "{how.references}"', hint=f"there are: {known}")
+    again = tuple(how.retry or ())
+    if strange := [state for state in again if state not in judge.AGAIN]:
+        raise UsageError(f'--retry: there is no state "{strange[0]}"', hint=f"one of {', '.join(judge.AGAIN)}")
+    words.demand_positive("--max-cost", how.max_cost)
+    judge_name = how.judge or benchmark.judge
+    asked = endpoint(judge_name, base_url=how.judge_endpoint, key_env=how.judge_key_env, needs_key=not dry_run)
+    prices = prices_of(judge_name, how.price)
+    if how.max_cost is not None and prices is None:
+        raise UsageError(
+            f"--max-cost: the price of {judge_name} is not known",
+            hint="--price IN,OUT says what a million tokens cost, in USD; --price 0,0 for a server of your own",
+        )
+    return Order(
+        endpoint=asked,
+        mode=mode,
+        baseline=places.existing(how.baseline, benchmark.name) if how.baseline else None,
+        references=how.references or "",
+        choice=questions.choice,
+        files=questions.files,
+        limits=pace.limits,
+        prices=prices,
+        max_cost=how.max_cost,
+        again=again,
+        yes=how.yes,
+        dry_run=dry_run,
+    )
+
+
+def _mode(benchmark: Benchmark, mode: str, baseline: str | None, models: Sequence[str]) -> Mode:
+    """The mode, if the benchmark has it and everything that it needs is named."""
+    if mode not in MODES or mode not in benchmark.modes:
+        raise UsageError(f'{benchmark.name} has no mode "{mode}"', hint=f"one of {', '.join(benchmark.modes)}")
+    if mode == "pairwise-baseline" and not baseline:
+        raise UsageError("--mode pairwise-baseline needs --baseline", hint="--baseline RUN, whose answers are there")
+    if mode != "pairwise-baseline" and baseline:
+        raise UsageError(f"--baseline has no meaning with --mode {mode}", hint="--mode pairwise-baseline --baseline …")
+    if mode == "pairwise-all" and len(models) < 2:
+        raise UsageError("--mode pairwise-all compares models with each other: name at least two")
+    found: Mode = mode
+    return found
+
+
+def demand_yes(endpoint: Endpoint, *, yes: bool) -> None:
+    """Raise where nobody could be asked whether money may be spent, before any work is done for it.
+
+    Raises:
+        UsageError: nobody is at a terminal, and `--yes` was not said.
+    """
+    if yes or endpoint.is_near or is_terminal(sys.stdin):
+        return
+    raise UsageError(
+        f"the judge at {endpoint.identity['endpoint']} may cost money, and nobody is here to be asked",
+        hint="--yes lets it; --max-cost USD limits it; align eval … judge --dry-run shows the estimate",
+    )
+
+
+def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation], say: Callable[[str], None]) -> Judged:
+    """Ask the judge for what is missing.
+
+    Raises:
+        UsageError: nobody agreed to the cost, or another process is at work there.
+        EndpointError: the judge cannot be had; what it said is kept.
+        Interrupted: somebody stopped it; what the judge said is kept.
+    """
+    with records.all_exclusive([one.path for one in evaluations], f"align eval {benchmark.name} judge"):
+        work = judge.work(
+            evaluations,
+            benchmark,
+            order.choice.of(benchmark.questions(order.files)),
+            order.endpoint.identity,
+            mode=order.mode,
+            baseline=order.baseline,
+            references=order.references,
+            files=order.files,
+            again=order.again,
+        )
+        sums = estimate([pending.request for pending in work.pending], order.prices)
+        said: dict[str, Any] = {
+            "evaluations": evaluations,
+            "estimate": asdict(sums),
+            "had": work.done,
+            "unanswered": work.unanswered,
+        }
+        if work.unanswered:
+            say(f"note: {work.unanswered} turns have no answer and are not judged")
+        say(_told(order, work, sums))
+        if not work.pending or order.dry_run:
+            return Judged(asked=0, **said)
+        _agree(order)
+        return _ask(order, benchmark, work, said)
+
+
+def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, Any]) -> Judged:
+    from align_cli.cli import render
+    from align_cli.evals.asking.ask import ask_all
+    from align_cli.interrupt import listening
+
+    states: Counter[str] = Counter()
+    spent, started = 0.0, time.monotonic()
+    total = work.done + len(work.pending)
+    with render.counting(sys.stderr, "judgments") as counter, listening(counter.say, _PROMISE) as stop:
+        counter.show(work.done, total)
+
+        def count(judgment: Judgment) -> None:
+            nonlocal spent
+            states[judgment.state] += 1
+            spent += judgment.cost or 0.0
+            elapsed = time.monotonic() - started
+            left = elapsed / states.total() * (len(work.pending) - states.total())
+            aside = f"{order.endpoint.model}, ${spent:,.2f}" if order.prices else order.endpoint.model
+            if odd := states.total() - states["ok"]:
+                aside += f", {odd} without a verdict"
+            counter.show(work.done + states.total(), total, aside, left)
+
+        try:
+            tally = ask_all(
+                order.endpoint,
+                [pending.request for pending in work.pending],
+                limits=order.limits,
+                prices=order.prices,
+                max_cost=order.max_cost,
+                on_outcome=judge.judged(benchmark, order.endpoint, work, count),
+                is_stopped=lambda: stop.asked,
+                say=counter.say,
+            )
+        except Interrupted as error:
+            raise stop.error(
+                f"stopped; {work.done + states.total()} of {total} judgments are there and kept",
+                hint="the same command goes on from there; nothing that was answered is asked again",
+            ) from error
+    return Judged(
+        asked=states.total(),
+        states=dict(sorted(states.items())),
+        spent=spent if order.prices else None,
+        notes=tuple(tally.notes),
+        seconds=time.monotonic() - started,
+        **said,
+    )
+
+
+def _told(order: Order, work: judge.Work, sums: Estimate) -> str:
+    """What is about to happen, in a sentence."""
+    where = order.endpoint.identity["endpoint"]
+    if not work.pending:
+        return f"{order.endpoint.model}: nothing to do: all {work.done} judgments are there"
+    there = f" ({work.done} are there)" if work.done else ""
+    return f"{order.endpoint.model} at {where}: {len(work.pending)} requests{there}, {_costs(order, sums)}"
+
+
+def _costs(order: Order, sums: Estimate) -> str:
+    tokens = f"about {sums.prompt_tokens:,} tokens in and {sums.completion_tokens:,} out"
+    if order.prices is None or sums.likely is None:
+        return f"{tokens}; what a token costs is not known (--price IN,OUT says it)"
+    most = f", at most ${sums.at_most:,.2f}" if sums.at_most is not None else ""
+    return f"{tokens}, about ${sums.likely:,.2f}{most} (prices: {order.prices.source})"
+
+
+def _agree(order: Order) -> None:
+    """Let a person at a terminal say yes; anybody else has to say so on the command line."""
+    if order.yes or order.endpoint.is_near:
+        return
+    demand_yes(order.endpoint, yes=order.yes)
+    sys.stderr.write("go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise UsageError("nothing was asked, nothing was spent")

@@ -1,0 +1,100 @@
+"""`align eval BENCHMARK report`: what the judgments come to, on the terminal, as JSON and as a page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from align_cli import files
+from align_cli.cli import documents
+from align_cli.cli.evals import places
+from align_cli.errors import GateError, UsageError
+from align_cli.evals.benchmark import Assets, Benchmark
+from align_cli.evals.folder import PAGE, REPORT, Evaluation, slug
+
+_PICTURES = (".svg", ".png")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Order:
+    """What the command line asks for."""
+
+    evaluations: Sequence[Evaluation]
+    files: Assets
+    judge: str | None = None
+    against: Evaluation | None = None
+    output_dir: Path | None = None
+    plots: Sequence[Path] = ()
+    fail_below: float | None = None
+
+
+def demand(plots: Sequence[Path]) -> None:
+    """Raise for pictures of a kind that cannot be drawn.
+
+    Raises:
+        UsageError: naming the file.
+    """
+    for plot in plots:
+        if plot.suffix.lower() not in _PICTURES:
+            raise UsageError(f"--plot {plot}: the name must end in {' or '.join(_PICTURES)}")
+
+
+def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool, done: dict[str, Any]) -> None:
+    """Compute, write the files, print. `done` is what earlier steps of the same command have to tell.
+
+    Raises:
+        GateError: a score is below `--fail-below`; the report is written all the same.
+    """
+    from align_cli.evals.report import page
+    from align_cli.evals.report import report as reports
+
+    questions = list(benchmark.questions(order.files))
+    made = reports.make(
+        order.evaluations, benchmark=benchmark, questions=questions, judge=order.judge, against=order.against
+    )
+    document = made.as_dict()
+    place = order.output_dir or _place(order.evaluations, benchmark)
+    files.write_json(place / REPORT, document)
+    files.write_text(place / PAGE, page.page(made, order.evaluations, questions))
+    for plot in order.plots:
+        _draw(document, plot)
+    if as_json:
+        documents.write({**done, "report": document, "files": [str(place / REPORT), str(place / PAGE)]}, result)
+    else:
+        from align_cli.cli import render
+
+        render.evaluation(document, result)
+        result.write(f"\n{place / PAGE} shows every answer and judgment\n")
+    if order.fail_below is not None:
+        _gate(document, order.fail_below)
+
+
+def _place(evaluations: Sequence[Evaluation], benchmark: Benchmark) -> Path:
+    """One model's report lies with its answers; that of several beside them."""
+    if len(evaluations) == 1:
+        return evaluations[0].path
+    return Path(places.EVALS) / slug("+".join(one.model for one in evaluations))[:100] / benchmark.name
+
+
+def _draw(document: dict[str, Any], plot: Path) -> None:
+    from align_cli.evals.report import radar
+
+    try:
+        radar.draw(document, plot)
+    except OSError as cause:
+        raise UsageError(f"--plot {plot}: it cannot be written: {cause.strerror or cause}") from cause
+
+
+def _gate(document: dict[str, Any], lowest: float) -> None:
+    """Raise for a model whose score is lower, or that has none."""
+    below = []
+    for model in document["models"]:
+        score = model["overall"]["score"]
+        if score is None:
+            below.append(f"{model['name']} has no score")
+        elif score < lowest:
+            below.append(f"{model['name']}: {score:.2f}")
+    if below:
+        raise GateError(f"below {lowest:g}: {', '.join(below)}")

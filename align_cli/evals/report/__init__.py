@@ -1,0 +1,1 @@
+"""What answers and judgments come to."""
