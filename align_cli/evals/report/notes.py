@@ -119,11 +119,10 @@ def _on_a_model(subject: Subject, counts: Counts) -> Iterator[str]:
             )
     yield from (f"imported: {remark}" for remark in subject.remarks)
     if subject.num_of_others:
-        is_one = subject.num_of_others == 1
-        words = (
-            "judgment in its folder is of another model" if is_one else "judgments in its folder are of other models"
+        words = _number(
+            subject.num_of_others, "judgment here is of another model", "judgments here are of other models"
         )
-        yield f"{subject.num_of_others:,} {words}: left out"
+        yield f"{words}: left out"
 
 
 def _on_a_pair(pair: Pair) -> Iterator[str]:
