@@ -110,13 +110,14 @@ def endpoint(
     *,
     base_url: str | None = None,
     key_env: str | None = None,
+    needs_key: bool = True,
     environ: Mapping[str, str] = os.environ,
 ) -> Endpoint:
     """The endpoint that serves `model`, from the options and the environment; nothing is sent.
 
     The address is `base_url`, else `OPENAI_BASE_URL`, else Azure's `AZURE_OPENAI_ENDPOINT`, else OpenAI's. The key is
     in the variable `key_env`, else in `OPENAI_API_KEY` (Azure: `AZURE_OPENAI_API_KEY`), else in the keyring; a server
-    on this machine or a private network needs none.
+    on this machine or a private network needs none, and neither does one that is only talked about: `needs_key`.
 
     Raises:
         UsageError: the address is none, the environment names two endpoints, or there is no key.
@@ -131,7 +132,9 @@ def endpoint(
         path, _, _ = path.partition("/openai/deployments/")
         version = "" if path.endswith("/openai/v1") else _azure_version(parts.query, environ)
     host = parts.hostname or ""
-    secrets, source = _secrets(parts, host, key_env, "AZURE_OPENAI_API_KEY" if is_azure else "OPENAI_API_KEY", environ)
+    secrets, source = _secrets(
+        parts, host, key_env, "AZURE_OPENAI_API_KEY" if is_azure else "OPENAI_API_KEY", environ, needs_key=needs_key
+    )
     return Endpoint(
         model=model.strip(),
         base_url=urlunsplit((parts.scheme, _netloc(parts), path, "", "")),
@@ -197,7 +200,7 @@ def _azure_version(query: str, environ: Mapping[str, str]) -> str:
 
 
 def _secrets(
-    parts: SplitResult, host: str, key_env: str | None, usual: str, environ: Mapping[str, str]
+    parts: SplitResult, host: str, key_env: str | None, usual: str, environ: Mapping[str, str], *, needs_key: bool
 ) -> tuple[Secrets, str]:
     """What is sent along, and where the key is from."""
     if key_env is not None and not re.fullmatch(r"[A-Za-z_]\w*", key_env):
@@ -214,12 +217,12 @@ def _secrets(
         if not (key.isascii() and key.isprintable()):
             raise UsageError(f"{name}: what it holds is no key: it has a line break or a letter that is not ASCII")
         return known._replace(key=key), name
-    if key_env is not None:
+    if key_env is not None and needs_key:
         raise UsageError(f"{name} is not set", hint=f"export {name}=… holds the key for {host}")
     kept = "" if _is_loopback(host) else _from_keyring(host)
     if kept:
         return known._replace(key=kept), "keyring"
-    if not _is_near(host):
+    if needs_key and not _is_near(host):
         raise UsageError(
             f"{name} is not set: {host} wants a key",
             hint=f"export {name}=…; or keep it in the system's keyring: keyring set {KEYRING_SERVICE} {host} "
