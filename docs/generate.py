@@ -21,6 +21,7 @@ import yaml
 
 from align_cli import errors, registry
 from align_cli.cli.app import COMMANDS
+from align_cli.cli.evals.steps import STEPS
 from align_cli.recipe import profiles
 from align_cli.recipe.fields import Field, fields_of, groups
 
@@ -177,8 +178,19 @@ def _commands() -> Iterator[tuple[str, ...]]:
     for name, (module, _) in COMMANDS.items():
         yield (name,)
         command = typer.main.get_command(import_module(module).app)
-        for below in getattr(command, "commands", {}):
-            yield (name, below)
+        for below, inner in getattr(command, "commands", {}).items():
+            if not inner.hidden:
+                yield (name, below)
+        if name == "eval":
+            yield from _evaluations(name)
+
+
+def _evaluations(name: str) -> Iterator[tuple[str, ...]]:
+    """The built-in benchmarks, and their steps, which are the same for each."""
+    for number, benchmark in enumerate(registry.built_in(registry.BENCHMARKS)):
+        yield (name, benchmark)
+        if number == 0:
+            yield from ((name, benchmark, step) for step in STEPS)
 
 
 def _help(words: tuple[str, ...]) -> str:
