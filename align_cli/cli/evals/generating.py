@@ -189,7 +189,7 @@ def _by_endpoint(
     say: Callable[[str], None],
 ) -> Generated:
     """Answers of a model that a server has; the template is the server's affair."""
-    from align_cli.evals.asking import answering as asking
+    from align_cli.evals.asking.answering import answer as ask
     from align_cli.evals.asking.endpoint import endpoint
 
     server = endpoint(order.model, base_url=order.how.endpoint, key_env=order.how.key_env)
@@ -203,7 +203,7 @@ def _by_endpoint(
         return Generated(evaluation=evaluation, made=0, had=todo.done)
 
     def answer(keep: Callable[[Answer], None], show: Callable[[Any], None], is_stopped: Callable[[], bool]) -> None:
-        asking.answer(
+        ask(
             server,
             todo.questions,
             todo.have,
@@ -212,6 +212,7 @@ def _by_endpoint(
             limits=order.limits,
             on_answer=keep,
             is_stopped=is_stopped,
+            say=say,
         )
 
     return _answered(evaluation, todo, answer, [], say)

@@ -98,7 +98,8 @@ def order(
     words.demand_positive("--max-cost", how.max_cost)
     judge_name = how.judge or benchmark.judge
     asked = endpoint(judge_name, base_url=how.judge_endpoint, key_env=how.judge_key_env, needs_key=not dry_run)
-    prices = prices_of(judge_name, how.price)
+    # A server of one's own may have any name and costs nothing, unless somebody says otherwise.
+    prices = None if asked.is_near and how.price is None else prices_of(judge_name, how.price)
     if how.max_cost is not None and prices is None:
         raise UsageError(
             f"--max-cost: the price of {judge_name} is not known",
@@ -244,7 +245,8 @@ def _told(order: Order, work: judge.Work, sums: Estimate) -> str:
 def _costs(order: Order, sums: Estimate) -> str:
     tokens = f"about {sums.prompt_tokens:,} tokens in and {sums.completion_tokens:,} out"
     if order.prices is None or sums.likely is None:
-        return f"{tokens}; what a token costs is not known (--price IN,OUT says it)"
+        unknown = "; what they cost is not known (--price IN,OUT says it)"
+        return tokens if order.endpoint.is_near else f"{tokens}{unknown}"
     most = f", at most ${sums.at_most:,.2f}" if sums.at_most is not None else ""
     return f"{tokens}, about ${sums.likely:,.2f}{most} (prices: {order.prices.source})"
 

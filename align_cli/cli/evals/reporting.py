@@ -14,8 +14,6 @@ from align_cli.errors import GateError, UsageError
 from align_cli.evals.benchmark import Assets, Benchmark
 from align_cli.evals.folder import PAGE, REPORT, Evaluation, slug
 
-_PICTURES = (".svg", ".png")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Order:
@@ -36,9 +34,11 @@ def demand(plots: Sequence[Path]) -> None:
     Raises:
         UsageError: naming the file.
     """
+    from align_cli.evals.report.pictures import SUFFIXES
+
     for plot in plots:
-        if plot.suffix.lower() not in _PICTURES:
-            raise UsageError(f"--plot {plot}: the name must end in {' or '.join(_PICTURES)}")
+        if plot.suffix.lower() not in SUFFIXES:
+            raise UsageError(f"--plot {plot}: the name must end in {' or '.join(SUFFIXES)}")
 
 
 def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool, done: dict[str, Any]) -> None:
@@ -47,7 +47,7 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
     Raises:
         GateError: a score is below `--fail-below`; the report is written all the same.
     """
-    from align_cli.evals.report import page
+    from align_cli.evals.report import page, pictures
     from align_cli.evals.report import report as reports
 
     questions = list(benchmark.questions(order.files))
@@ -57,9 +57,9 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
     document = made.as_dict()
     place = order.output_dir or _place(order.evaluations, benchmark)
     files.write_json(place / REPORT, document)
-    files.write_text(place / PAGE, page.page(made, order.evaluations, questions))
+    files.write_text(place / PAGE, page.page(made))
     for plot in order.plots:
-        _draw(document, plot)
+        pictures.write(made, plot)
     if as_json:
         documents.write({**done, "report": document, "files": [str(place / REPORT), str(place / PAGE)]}, result)
     else:
@@ -72,26 +72,21 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
 
 
 def _place(evaluations: Sequence[Evaluation], benchmark: Benchmark) -> Path:
-    """One model's report lies with its answers; that of several beside them."""
-    if len(evaluations) == 1:
-        return evaluations[0].path
-    return Path(places.EVALS) / slug("+".join(one.model for one in evaluations))[:100] / benchmark.name
-
-
-def _draw(document: dict[str, Any], plot: Path) -> None:
-    from align_cli.evals.report import radar
-
-    try:
-        radar.draw(document, plot)
-    except OSError as cause:
-        raise UsageError(f"--plot {plot}: it cannot be written: {cause.strerror or cause}") from cause
+    """One model's report lies with its answers; that of several beside them, under their names."""
+    first, *others = evaluations
+    if not others:
+        return first.path
+    names = f"{first.model}-and-{others[0].model}" if len(others) == 1 else f"{first.model}-and-{len(others)}-more"
+    return Path(places.EVALS) / slug(names) / benchmark.name
 
 
 def _gate(document: dict[str, Any], lowest: float) -> None:
     """Raise for a model whose score is lower, or that has none."""
     below = []
     for model in document["models"]:
-        score = model["overall"]["score"]
+        if model["is_against"]:
+            continue
+        score = model["overall"]["value"]
         if score is None:
             below.append(f"{model['name']} has no score")
         elif score < lowest:

@@ -105,7 +105,7 @@ def _on_a_model(subject: Subject, counts: Counts) -> Iterator[str]:
             "were there two sets of references?"
         )
     if counts.cut:
-        yield f"{_number(counts.cut, 'answer was', 'answers were')} cut at the length limit, and judged as it stands"
+        yield f"{_number(counts.cut, 'answer was', 'answers were')} cut at the length limit, and judged all the same"
     if counts.near_ties:
         yield (
             f"{_number(counts.near_ties, 'greedy choice was a near tie', 'greedy choices were near ties')}: "
@@ -119,11 +119,8 @@ def _on_a_model(subject: Subject, counts: Counts) -> Iterator[str]:
             )
     yield from (f"imported: {remark}" for remark in subject.remarks)
     if subject.num_of_others:
-        is_one = subject.num_of_others == 1
-        words = (
-            "judgment in its folder is of another model" if is_one else "judgments in its folder are of other models"
-        )
-        yield f"{subject.num_of_others:,} {words}: left out"
+        is_of = ("judgment here is of another model", "judgments here are of other models")
+        yield f"{_number(subject.num_of_others, *is_of)}: left out"
 
 
 def _on_a_pair(pair: Pair) -> Iterator[str]:

@@ -117,17 +117,15 @@ def _strata(questions: Mapping[str, _Question]) -> dict[str, list[_Question]]:
 def _interval(strata: Mapping[str, Sequence[_Question]], rounds: int, level: float, seed: int) -> tuple[float, float]:
     import numpy as np
 
-    sums, counts = np.zeros(rounds), np.zeros(rounds)
+    both = np.zeros((rounds, 2))  # sums of values, numbers of rows
     for name, questions in sorted(strata.items()):
         drawn = _times_drawn(name, len(questions), rounds, seed)
         scale = len(questions) / (len(questions) - 1)
-        both = np.array([(question.total, question.num_rows) for question in questions]).T
+        seen = np.array([(question.total, question.num_rows) for question in questions])
         step = max(_AT_ONCE // len(questions), 1)
         for start in range(0, rounds, step):
-            times = drawn[start : start + step].astype(np.float64)
-            sums[start : start + step] += scale * (times @ both[0])
-            counts[start : start + step] += scale * (times @ both[1])
-    low, high = np.quantile(sums / counts, ((1 - level) / 2, (1 + level) / 2))
+            both[start : start + step] += scale * (drawn[start : start + step].astype(np.float64) @ seen)
+    low, high = np.quantile(both[:, 0] / both[:, 1], ((1 - level) / 2, (1 + level) / 2))
     return float(low), float(high)
 
 

@@ -37,7 +37,7 @@ def test_the_named_judge_alone_counts(tmp_path: Path) -> None:
     found = report([held], ASKED, judge="other")
 
     assert found.model("m").scores.overall.value == 4.0
-    assert found.judge is not None and found.judge.name == "other"
+    assert found.judge.name == "other"
 
 
 def test_a_judge_who_did_not_judge_is_refused_with_those_who_did(tmp_path: Path) -> None:
@@ -120,7 +120,7 @@ def test_judgments_of_other_models_in_a_folder_are_left_out_and_counted(tmp_path
     found = report([held], ASKED)
 
     assert found.model("m").scores.overall.value == 8.0
-    assert "1 judgment in its folder is of another model: left out" in found.notes
+    assert "1 judgment here is of another model: left out" in found.notes
 
 
 def test_a_question_that_the_benchmark_does_not_have_counts_in_the_whole_and_is_noted(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+from align_cli.evals.folder import Evaluation
 from align_cli.evals.report.drawing import svg
 from align_cli.evals.report.page import page
 from align_cli.evals.report.pictures import picture_of
@@ -17,19 +18,15 @@ from tests.evals.report.building import alone, answers, battle, benchmark, evalu
 ASKED = questions(12, ("writing", "maths", "law"))
 
 
-def two(place: Path) -> list:
-    return [
-        evaluation(
-            place / name,
-            name,
-            [
-                *(alone(name, one.id, turn, float((int(one.id) * factor + turn) % 10 + 1), tstamp=1.5e9) for one in ASKED for turn in (1, 2)),
-                *(game for one in ASKED[:6] for game in battle("a", "b", one.id, "a", ("a", "b")[int(one.id) % 2])),
-            ],
-            answers(ASKED),
-        )
-        for name, factor in (("a", 3), ("b", 7))
-    ]  # fmt: skip
+def two(place: Path) -> list[Evaluation]:
+    return [_evaluation(place / name, name, factor) for name, factor in (("a", 3), ("b", 7))]
+
+
+def _evaluation(place: Path, name: str, factor: int) -> Evaluation:
+    scores = {(int(one.id), turn): float((int(one.id) * factor + turn) % 10 + 1) for one in ASKED for turn in (1, 2)}
+    judged = [alone(name, question, turn, score, tstamp=1.5e9) for (question, turn), score in scores.items()]
+    games = [one for question in range(6) for one in battle("a", "b", question, "a", "ab"[question % 2])]
+    return evaluation(place, name, [*judged, *games], answers(ASKED))
 
 
 def test_the_same_folders_elsewhere_give_the_same_bytes(tmp_path: Path) -> None:
@@ -58,7 +55,7 @@ def test_the_order_in_which_judgments_came_makes_no_difference(tmp_path: Path) -
     before = json.dumps(report(held, ASKED).as_dict())
     for one in held:
         place = one.path / "judgments.jsonl"
-        place.write_text("".join(sorted(place.read_text().splitlines(keepends=True), key=hash)))
+        place.write_text("".join(reversed(place.read_text().splitlines(keepends=True))))
 
     assert json.dumps(report(held, ASKED).as_dict()) == before
 
@@ -116,6 +113,7 @@ import sys
 sys.path.insert(0, {str(Path(__file__).parents[3])!r})
 from pathlib import Path
 from align_cli.evals import folder
+from align_cli.evals.folder import Evaluation
 from align_cli.evals.report.page import page
 from tests.evals.report.building import questions, report
 asked = questions(12, ("writing", "maths", "law"))

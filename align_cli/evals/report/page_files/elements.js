@@ -18,6 +18,7 @@ function grown(nodes) {
     if (node.tag === "h5") made.className = `l${node.level}`;
     if (node.tag === "li" && node.value !== undefined) made.value = node.value;
     if (node.tag === "span") made.className = "address";
+    if (node.tag === "pre") made.tabIndex = 0; // or a long line could not be read with the keyboard alone
     if (node.tag === "pre" && node.lang) made.prepend(element("span", { class: "lang", text: node.lang }));
     return made;
   });

@@ -4,7 +4,7 @@
 // looks like a tag is text. Links and pictures are named, never followed or fetched.
 
 const DEEPEST = 6; // quotes, lists and emphasis inside each other
-const LONGEST_SPAN = 4000; // characters between two marks of emphasis
+const LONGEST_SPAN = 1000; // characters between two marks of emphasis
 const LONGEST_TEXT = 300000; // beyond it the text is shown as it is
 
 function parseMarkdown(text) {
@@ -126,9 +126,7 @@ function paragraph(lines, at, depth) {
     inside.push(lines[next]);
     next += 1;
   }
-  const kids = [];
-  inline(inside.map((line) => line.trimEnd()).join("\n"), depth).forEach((node) => kids.push(node));
-  return [{ tag: "p", kids: broken(kids) }, next];
+  return [{ tag: "p", kids: broken(inline(inside.map((line) => line.trimEnd()).join("\n"), depth)) }, next];
 }
 
 // Line breaks are kept: models mean them, and a poem without them is none.
@@ -216,7 +214,7 @@ function emphasised(text, at, size) {
   const last = Math.min(text.length, at + LONGEST_SPAN);
   for (let end = text.indexOf(sign, at + size + 1); end >= 0 && end < last; end = text.indexOf(sign, end + 1)) {
     const isAlone = size === 2 || (text[end + 1] !== "*" && text[end - 1] !== "*");
-    if (isAlone && !/\s/.test(text[end - 1]) && !text.slice(at, end).includes("\n\n")) return end;
+    if (isAlone && !/\s/.test(text[end - 1])) return end;
   }
   return -1;
 }

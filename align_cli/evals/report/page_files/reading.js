@@ -63,7 +63,7 @@ function scoreElement(data, entry, model) {
 function verdictElement(data, judgment, view, title) {
   const result = judgment.state !== "ok" ? WHY[judgment.state] || judgment.state : judgment.winner !== null ? (judgment.winner === "tie" ? "a tie" : `${judgment.winner} wins`) : `score ${number(judgment.score)}`;
   const label = element("p", { class: "label", kids: [element("span", { text: title || `${data.judge || "judge"}, ${judgment.prompt}` }), element("strong", { class: judgment.state === "ok" ? undefined : "is-bad", text: result })] });
-  const made = element("section", { class: "verdict", "aria-label": "Judgment", kids: [label] });
+  const made = element("div", { class: "verdict", kids: [label] });
   if (judgment.why) made.append(element("p", { class: "quiet", text: judgment.why }));
   const text = data.texts[judgment.text];
   if (text.trim()) made.append(prose(text, view.plain));
@@ -90,8 +90,8 @@ function battleElement(data, battle, view) {
   const head = element("header", { kids: [element("h3", { text: `${battle.model} against ${battle.opponent}` }), element("strong", { class: battle.result === null ? "is-bad" : undefined, text: outcome }), element("span", { class: "quiet", text: leaning })] });
   const games = battle.games.map((game, order) => {
     const first = order ? battle.opponent : battle.model;
-    if (game === null) return element("section", { class: "verdict", kids: [element("p", { class: "quiet", text: `With ${first} shown first: not judged yet.` })] });
+    if (game === null) return element("div", { class: "verdict", kids: [element("p", { class: "quiet", text: `With ${first} shown first: not judged yet.` })] });
     return verdictElement(data, game, view, `${first} shown first`);
   });
-  return element("section", { class: "battle", "aria-label": "Battle", kids: [head, element("div", { class: "games", kids: games })] });
+  return element("div", { class: "battle", kids: [head, element("div", { class: "games", kids: games })] });
 }
