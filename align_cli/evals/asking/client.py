@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from types import TracebackType
 from typing import Any, NamedTuple
 
+from align_cli.errors import UsageError
 from align_cli.evals.asking.complaints import shortened
 from align_cli.evals.asking.endpoint import Endpoint
 from align_cli.evals.asking.faults import Fault
@@ -48,19 +49,24 @@ class Client:
         self._limits = limits
         self._secrets = endpoint.secret_values()
         is_plain = endpoint.base_url.startswith("http://")
-        self._http: Any = httpx2.AsyncClient(
-            headers={"User-Agent": f"align-cli/{__version__}", "Accept": "application/json", **endpoint.headers()},
-            timeout=httpx2.Timeout(None, connect=min(_CONNECT_S, limits.timeout_s)),
-            limits=httpx2.Limits(
-                max_connections=limits.in_flight + 1,  # one to ask for the models, while the others wait
-                max_keepalive_connections=limits.in_flight,
-                keepalive_expiry=_KEPT_S,
-            ),
-            follow_redirects=False,
-            trust_env=not endpoint.is_near,
-            # The certificates of a system take 0.1 s to read: not for http.
-            verify=True if not is_plain else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-        )
+        try:
+            self._http: Any = httpx2.AsyncClient(
+                headers={"User-Agent": f"align-cli/{__version__}", "Accept": "application/json", **endpoint.headers()},
+                timeout=httpx2.Timeout(None, connect=min(_CONNECT_S, limits.timeout_s)),
+                limits=httpx2.Limits(
+                    max_connections=limits.in_flight + 1,  # one to ask for the models, while the others wait
+                    max_keepalive_connections=limits.in_flight,
+                    keepalive_expiry=_KEPT_S,
+                ),
+                follow_redirects=False,
+                trust_env=not endpoint.is_near,
+                # The certificates of a system take 0.1 s to read: not for http.
+                verify=True if not is_plain else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            )
+        except ImportError:
+            raise UsageError("the environment's proxy is a SOCKS proxy", hint="pip install socksio") from None
+        except (ValueError, httpx2.InvalidURL):  # its words may hold the proxy's password
+            raise UsageError("HTTPS_PROXY, HTTP_PROXY or ALL_PROXY is no address of a proxy") from None
 
     async def __aenter__(self) -> Client:
         await self._http.__aenter__()
@@ -126,7 +132,11 @@ class Client:
         seen: BaseException | None = error
         words = ""
         while seen is not None:
-            if isinstance(seen, OSError) and seen.strerror:
+            if isinstance(seen, ssl.SSLCertVerificationError):
+                words = f"its certificate is not trusted: {seen.verify_message}"
+            elif isinstance(seen, ssl.SSLError):
+                words = "TLS: " + str(seen.reason or seen).replace("_", " ").lower()
+            elif isinstance(seen, OSError) and seen.strerror:
                 # asyncio words a refused connection in its own way; name look-ups have negative numbers
                 number = seen.errno or 0
                 words = os.strerror(number) if number > 0 else seen.strerror

@@ -117,7 +117,7 @@ def endpoint(
 
     The address is `base_url`, else `OPENAI_BASE_URL`, else Azure's `AZURE_OPENAI_ENDPOINT`, else OpenAI's. The key is
     in the variable `key_env`, else in `OPENAI_API_KEY` (Azure: `AZURE_OPENAI_API_KEY`), else in the keyring; a server
-    on this machine or a private network needs none, and neither does one that is only talked about: `needs_key`.
+    on this machine or a private network needs none, nor does who asks for nothing (`needs_key`: a dry run).
 
     Raises:
         UsageError: the address is none, the environment names two endpoints, or there is no key.
@@ -132,9 +132,10 @@ def endpoint(
         path, _, _ = path.partition("/openai/deployments/")
         version = "" if path.endswith("/openai/v1") else _azure_version(parts.query, environ)
     host = parts.hostname or ""
-    secrets, source = _secrets(
-        parts, host, key_env, "AZURE_OPENAI_API_KEY" if is_azure else "OPENAI_API_KEY", environ, needs_key=needs_key
-    )
+    usual = "AZURE_OPENAI_API_KEY" if is_azure else "OPENAI_API_KEY"
+    secrets, source = _secrets(parts, key_env, usual, environ)
+    if needs_key:
+        _demand_key(secrets, host, key_env, usual)
     return Endpoint(
         model=model.strip(),
         base_url=urlunsplit((parts.scheme, _netloc(parts), path, "", "")),
@@ -199,9 +200,7 @@ def _azure_version(query: str, environ: Mapping[str, str]) -> str:
     return version.strip()
 
 
-def _secrets(
-    parts: SplitResult, host: str, key_env: str | None, usual: str, environ: Mapping[str, str], *, needs_key: bool
-) -> tuple[Secrets, str]:
+def _secrets(parts: SplitResult, key_env: str | None, usual: str, environ: Mapping[str, str]) -> tuple[Secrets, str]:
     """What is sent along, and where the key is from."""
     if key_env is not None and not re.fullmatch(r"[A-Za-z_]\w*", key_env):
         # Somebody gave the key itself: it is not repeated here.
@@ -213,22 +212,27 @@ def _secrets(
         return known, ""
     name = key_env or usual
     key = environ.get(name, "").strip()
+    if key and not (key.isascii() and key.isprintable()):
+        raise UsageError(f"{name}: what it holds is no key: it has a line break or a letter that is not ASCII")
     if key:
-        if not (key.isascii() and key.isprintable()):
-            raise UsageError(f"{name}: what it holds is no key: it has a line break or a letter that is not ASCII")
         return known._replace(key=key), name
-    if key_env is not None and needs_key:
-        raise UsageError(f"{name} is not set", hint=f"export {name}=… holds the key for {host}")
-    kept = "" if _is_loopback(host) else _from_keyring(host)
-    if kept:
-        return known._replace(key=kept), "keyring"
-    if needs_key and not _is_near(host):
+    host = parts.hostname or ""
+    kept = "" if key_env is not None or _is_loopback(host) else _from_keyring(host)
+    return (known._replace(key=kept), "keyring") if kept else (known, "")
+
+
+def _demand_key(secrets: Secrets, host: str, key_env: str | None, usual: str) -> None:
+    """Raise where one is named and not there, or is wanted and there is none."""
+    if secrets.key or secrets.user or secrets.password:
+        return
+    if key_env is not None:
+        raise UsageError(f"{key_env} is not set", hint=f"export {key_env}=… holds the key for {host}")
+    if not _is_near(host):
         raise UsageError(
-            f"{name} is not set: {host} wants a key",
-            hint=f"export {name}=…; or keep it in the system's keyring: keyring set {KEYRING_SERVICE} {host} "
+            f"{usual} is not set: {host} wants a key",
+            hint=f"export {usual}=…; or keep it in the system's keyring: keyring set {KEYRING_SERVICE} {host} "
             "(with the package keyring installed)",
         )
-    return known, ""
 
 
 def _from_keyring(host: str) -> str:

@@ -66,6 +66,13 @@ def test_the_named_variable_is_the_one_that_counts() -> None:
     assert found.key_source == "JUDGE_KEY"
 
 
+def test_whoever_only_looks_needs_no_key() -> None:
+    found = endpoint("gpt-4o", needs_key=False, environ={})
+
+    assert found.headers() == {}
+    assert endpoint("gpt-4o", key_env="JUDGE_KEY", needs_key=False, environ={}).base_url == found.base_url
+
+
 def test_a_key_in_place_of_a_variable_s_name_is_not_repeated() -> None:
     with pytest.raises(UsageError, match="name of the variable") as caught:
         made(key_env=KEY)

@@ -11,7 +11,7 @@ from align_cli.errors import AlignError, EndpointError, UsageError
 from align_cli.evals.asking import prices as module
 from align_cli.evals.asking.outcome import Request
 from align_cli.evals.asking.prices import Prices, estimate, prices_of
-from tests.evals.asking.conftest import Ask, at, many, quick, request
+from tests.evals.asking.conftest import Ask, many, quick, request
 from tests.evals.endpoint import Received, Reply, error, said, serving
 
 #: A dollar for a thousand tokens of either kind: costs can be read off.
@@ -200,14 +200,6 @@ def test_lost_replies_are_in_the_tally(ask: Ask) -> None:
         assert asked.tally is not None
         assert asked.tally.unsure == 1
         assert asked.tally.unsure_cost == pytest.approx((3 + 16 + 64) / 1000)
-
-
-def test_a_proxy_is_not_asked_for_a_server_nearby(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTP_PROXY", "http://127.0.0.1:9")
-    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
-
-    with serving() as server:
-        assert ask(at(server)).only.state == "ok"
 
 
 def test_money_waits_for_those_under_way(ask: Ask) -> None:
