@@ -36,6 +36,8 @@ _FEATURES: tuple[tuple[str, tuple[str, ...], bool, str], ...] = (
     ("report_to: tensorboard", ("tensorboard", "tensorboardX"), False, "pip install tensorboard"),
     ("report_to: wandb", ("wandb",), False, "pip install 'align-cli[wandb]'"),
     ("report_to: trackio", ("trackio",), False, "pip install 'align-cli[trackio]'"),
+    ("evaluation with vLLM", ("vllm",), True, "pip install 'align-cli[vllm]'"),
+    ("keys of judges from the keyring", ("keyring",), False, "pip install 'align-cli[keyring]'"),
     ("curves as PNG and SVG", ("matplotlib",), False, "pip install 'align-cli[plot]'"),
 )
 
@@ -133,7 +135,7 @@ def _notes() -> list[str]:
             version(name)
         except PackageNotFoundError:
             notes.append(f"{name} is not installed: pip install {name}")
-    for entry in registry.entries(registry.TASKS):
+    for entry in [*registry.entries(registry.TASKS), *registry.entries(registry.BENCHMARKS)]:
         try:
             if entry.distribution:
                 registry.load(entry)

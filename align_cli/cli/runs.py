@@ -154,10 +154,12 @@ def difference(
 
 
 def _told(record: Any, *, verify: bool) -> dict[str, Any]:
+    from align_cli.cli.evals import places
     from align_cli.runs.reading import story
     from align_cli.runs.reading import verify as verifying
 
     view = story.tell(record)
+    view["evaluations"] = places.reported(record.path)
     view["verified"] = None
     if verify and record.manifest is not None:
         checked = verifying.check(record)

@@ -41,7 +41,8 @@ class Judgment:
     """Tokens, as the endpoint counts them."""
     cost: float | None = None
     """In the currency of the price list; None where there is no price."""
-    attempts: int = 1
+    attempts: tuple[Mapping[str, Any], ...] = ()
+    """Each with `status` (HTTP, or None), `why` (empty: it came through), `seconds`, and `waited` before it."""
     seconds: float = 0.0
     tstamp: float = 0.0
 
@@ -76,13 +77,15 @@ def record_of(judgment: Judgment) -> dict[str, Any]:
     """A judgment as `judgments.jsonl` keeps it; `request` or `user_prompt` stands there, not both."""
     record = {one.name: getattr(judgment, one.name) for one in fields(judgment)}
     del record["request" if judgment.request is None else "user_prompt"]
-    return {**record, "models": list(judgment.models), "judge": dict(judgment.judge), "usage": dict(judgment.usage)}
+    lists = {"models": list(judgment.models), "attempts": list(judgment.attempts)}
+    return {**record, **lists, "judge": dict(judgment.judge), "usage": dict(judgment.usage)}
 
 
 def judgment_of(record: Mapping[str, Any]) -> Judgment:
     """The same, read."""
     known = {one.name: record[one.name] for one in fields(Judgment) if one.name in record}
-    return Judgment(**{**known, "models": tuple(record["models"]), "usage": record.get("usage") or {}})
+    lists = {"models": tuple(record["models"]), "attempts": tuple(record.get("attempts") or ())}
+    return Judgment(**{**known, **lists, "usage": record.get("usage") or {}})
 
 
 def judgments_of(records: Iterable[Mapping[str, Any]]) -> list[Judgment]:

@@ -24,6 +24,7 @@ OPTIONAL = (
     "tensorboard", "tensorboardX", "wandb", "trackio", "mlflow", "comet_ml", "clearml", "codecarbon", "dagshub",
     "dvclive", "flytekit", "kubeflow", "neptune", "swanlab", "azureml", "azure", "vllm",
     "apex", "apollo_torch", "galore_torch", "grokadamw", "lomo_optim", "schedulefree", "optimi", "matplotlib",
+    "keyring",
 )  # fmt: skip
 
 

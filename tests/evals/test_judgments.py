@@ -35,7 +35,7 @@ def test_a_reply_that_cannot_be_read_says_why_and_keeps_its_words() -> None:
 
 
 def test_a_record_has_the_fields_that_readers_look_for_and_reads_back_equal() -> None:
-    judgment = unanswered(ASK, JUDGE, "filtered", "the endpoint's filter", attempts=2, seconds=0.25)
+    judgment = unanswered(ASK, JUDGE, "filtered", "the endpoint's filter", attempts=({"status": 503},), seconds=0.25)
 
     record = json.loads(json.dumps(record_of(judgment)))
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+from align_cli import files
 from align_cli.errors import UsageError
 from align_cli.evals import folder
 from align_cli.evals.folder import Evaluation
@@ -64,6 +67,21 @@ def below(benchmark: str) -> list[Evaluation]:
     found = sorted(Path(EVALS).glob(f"*/{benchmark}/{folder.FACTS}"))
     found += sorted(run / EVALS / benchmark / folder.FACTS for run in find.below().runs)
     return [Evaluation(place.parent) for place in found if place.is_file()]
+
+
+def reported(run: Path) -> list[dict[str, Any]]:
+    """What the reports on a run's model say, one an evaluation; an evaluation without a report has no score."""
+    found = []
+    for place in sorted((run / EVALS).glob(f"*/{folder.FACTS}")):
+        row: dict[str, Any] = {"benchmark": place.parent.name, "folder": str(place.parent), "judge": None}
+        row |= {"score": None, "low": None, "high": None, "pairs": 0}
+        with suppress(OSError, ValueError, KeyError, IndexError, TypeError):  # no report yet, or one of another version
+            report = files.read_json(place.with_name(folder.REPORT))
+            overall = report["models"][0]["overall"]
+            row |= {"score": overall["value"], "low": overall["low"], "high": overall["high"]}
+            row |= {"judge": report["judge"] and report["judge"]["name"], "pairs": len(report["pairs"])}
+        found.append(row)
+    return found
 
 
 def _candidates(word: str, benchmark: str) -> list[Path]:

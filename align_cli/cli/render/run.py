@@ -10,6 +10,7 @@ from rich.console import RenderableType
 from rich.padding import Padding
 from rich.text import Text
 
+from align_cli.cli.render.evals.of_run import evaluations
 from align_cli.cli.render.page import count, duration, emit, grid, heading, is_narrow, lines, number, pairs
 from align_cli.cli.render.planned import spelled
 from align_cli.cli.render.prepared import sample
@@ -38,6 +39,7 @@ def run(view: Mapping[str, Any], stream: TextIO) -> None:
     blocks += _data(view["data"], stream)
     blocks += _checks(view, stream)
     blocks += _metrics(view)
+    blocks += evaluations(view)
     blocks += [heading("Made with"), pairs(_circumstances(view))]
     blocks += _files(view)
     emit(stream, *blocks)
