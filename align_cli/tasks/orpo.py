@@ -37,6 +37,7 @@ def _trainer() -> Any:
     from trl.trainer.dpo_trainer import DataCollatorForPreference
     from trl.trainer.utils import add_fused_lm_head
 
+    from align_cli.models import attending
     from align_cli.tasks.training.lean import attention
     from align_cli.tasks.training.lean.laid import LaidEndToEnd, pairs
     from align_cli.tasks.training.trainer import extended, whole_model
@@ -62,7 +63,7 @@ def _trainer() -> Any:
 
         def lighten(self) -> bool:
             model = whole_model(self.model)
-            if self.aux_loss_enabled or not attention.suits(model):
+            if self.aux_loss_enabled or not attending.suits(model):
                 return False
             attention.switch_on(model)
             self.laid = True

@@ -101,11 +101,13 @@ def open_chain(
     chat_template: str | None = None,
     dtype: str = "auto",
     trust_remote_code: bool = False,
+    weights: bool = True,
     say: Callable[[str], None] = lambda line: None,
 ) -> Opened:
     """Load the model that a chain is; several adapters that add up act as one, others are merged in the store.
 
-    `chat_template` is used instead of the model's own: Jinja text, a file, or a shipped name.
+    `chat_template` is used instead of the model's own: Jinja text, a file, or a shipped name. Without `weights` it is
+    all that there is to know of the model, for an engine that loads them itself.
 
     Raises:
         UsageError: files are damaged or do not fit, or there is no tokenizer.
@@ -130,7 +132,11 @@ def open_chain(
     merging.demand_fit(chain)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of libraries to their developers; what concerns a user raises
-        network = _network(chain, dtype, trust_remote_code, say)
+        if weights:
+            network = _network(chain, dtype, trust_remote_code, say)
+        else:
+            adapter = last.folder if chain.adapters else None
+            network = opening.outline(chain.base.folder, adapter, dtype=dtype, trust_remote_code=trust_remote_code)
     special = {name: text for name in tokenizer.NAMES if isinstance(text := getattr(loaded, name, None), str)}
     config = getattr(network.config, "get_text_config", lambda: network.config)()
     return Opened(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from align_cli.errors import UsageError
 from align_cli.models.adapters import fits, lora
 from align_cli.models.finding import tokenizer_files
 
@@ -20,6 +21,29 @@ def network(base: Path, adapter: Path | None = None, *, dtype: str = "auto", tru
 
         make_room(opened, adapter)
         opened = PeftModel.from_pretrained(opened, str(adapter))
+    return opened.eval()
+
+
+def outline(base: Path, adapter: Path | None = None, *, dtype: str = "auto", trust_remote_code: bool = False) -> Any:
+    """The model without its weights, on the device `meta`: configuration, generation config, shapes.
+
+    Raises:
+        UsageError: its configuration cannot be read.
+    """
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, GenerationConfig
+
+    try:
+        config = AutoConfig.from_pretrained(base, trust_remote_code=trust_remote_code)
+        chosen = (config.dtype or torch.float32) if dtype == "auto" else getattr(torch, dtype)
+        with torch.device("meta"):
+            opened = AutoModelForCausalLM.from_config(config, dtype=chosen, trust_remote_code=trust_remote_code)
+        if (base / "generation_config.json").is_file():
+            opened.generation_config = GenerationConfig.from_pretrained(base)
+    except (OSError, ValueError) as cause:
+        raise UsageError(f"{base}: this model cannot be read: {str(cause).splitlines()[0]}") from cause
+    if adapter is not None:
+        make_room(opened, adapter)
     return opened.eval()
 
 

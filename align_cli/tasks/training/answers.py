@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from align_cli.errors import TrainingError
-from align_cli.models import load
+from align_cli.models import attending, load
 from align_cli.models.locate import locate
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks.task import Context
@@ -73,7 +73,7 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
 
         def lighten(self) -> bool:
             model = whole_model(self.model)
-            if getattr(self, "aux_loss_enabled", False) or not attention.suits(model):
+            if getattr(self, "aux_loss_enabled", False) or not attending.suits(model):
                 return False
             attention.switch_on(model)
             self.laid = True
@@ -153,7 +153,7 @@ def with_answers(base: Any, *, groups: Callable[[int], Groups]) -> Any:
             from trl.trainer.utils import add_fused_lm_head
 
             add_fused_lm_head(model)
-            if self.laid and attention.suits(model):
+            if self.laid and attending.suits(model):
                 attention.switch_on(model)
             self.ref_model = strategies.for_evaluation(model.eval(), self.accelerator, self.context.strategy)
             return self.ref_model

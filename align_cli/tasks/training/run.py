@@ -17,6 +17,7 @@ from align_cli.interrupt import listening
 from align_cli.models import load
 from align_cli.models.adapters import chains as adapters
 from align_cli.models.adapters import stacking
+from align_cli.models.memory import keep_freed_memory
 from align_cli.recipe.schema import Recipe
 from align_cli.runs import checkpoints
 from align_cli.runs.directory import OURS
@@ -112,7 +113,7 @@ def train(context: Context, method: Method) -> Result:
         sanity.demand_room(run_dir, trainer.model)
         cpu_only = config.device.type == "cpu"
         if cpu_only:
-            cpu.keep_freed_memory()
+            keep_freed_memory()
         facts["cpu_rows_end_to_end"] = cpu_only and not config.torch_compile and trainer.lighten()
         try:
             with cpu.lean_head() if cpu_only else nullcontext():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from align_cli.models import attending
 from align_cli.tasks.task import Context, Result
 from align_cli.tasks.training.lean import attention
 from align_cli.tasks.training.run import Method, train
@@ -33,7 +34,7 @@ def _trainer() -> type:
         def lighten(self) -> bool:
             model = whole_model(self.model)
             separate = not self.args.packing or self.padding_free  # wrapped packs are one row each, and stay that
-            if not separate or not attention.suits(model):
+            if not separate or not attending.suits(model):
                 return False
             attention.switch_on(model)
             self.data_collator.padding_free = True

@@ -40,22 +40,6 @@ def is_on(model: Any) -> bool:
     return bool(model.config._attn_implementation == NAME)
 
 
-def suits(model: Any) -> bool:
-    """Whether attention may run row by row: every layer sees all earlier tokens of its row, through sdpa.
-
-    Models say how they attend in several ways; only those that follow the plain one are taken.
-    """
-    config = model.config.get_text_config()
-    if config._attn_implementation != "sdpa" or config is not model.config:
-        return False
-    if not getattr(model, "_supports_flash_attn", False) or not getattr(model, "_supports_attention_backend", False):
-        return False
-    kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
-    window = getattr(config, "sliding_window", None) if getattr(config, "use_sliding_window", True) else None
-    soft = getattr(config, "attn_logit_softcapping", None)
-    return kinds == {"full_attention"} and window is None and soft is None and getattr(config, "is_causal", True)
-
-
 def _attention(
     module: Any,
     query: Any,

@@ -5,7 +5,8 @@
    answers to one prompt share it (`laid`).
 2. The LM head scores only the tokens that are in the loss, as TRL itself does on a GPU.
 3. It scores them in tiles that fit the processor's caches; TRL's are cut for GPUs and take gigabytes here.
-4. Memory that was freed is kept for the next tensor instead of being given back and fetched again, page by page.
+4. Memory that was freed is kept for the next tensor instead of being given back and fetched again, page by page
+   (`align_cli.models.memory`).
 
 1 and 2 only drop terms that were multiplied by zero; 3 adds sums in another order. Losses agree to rounding.
 """
@@ -18,8 +19,6 @@ from typing import Any
 
 #: Tokens and vocabulary entries of one tile of logits: 4 MB in float32.
 _TILE_TOKENS, _TILE_VOCABULARY = 256, 4096
-#: malloc.h's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes.
-_MALLOC = {-3: 2**31 - 1, -1: 2**31 - 1, -2: 1 << 26}
 
 
 @contextmanager
@@ -46,22 +45,3 @@ def lean_head() -> Iterator[None]:
     finally:
         for module, name, value in before:
             setattr(module, name, value)
-
-
-def keep_freed_memory() -> bool:
-    """Ask the C library not to return large blocks to the system; False where it is not glibc.
-
-    glibc maps every block above 32 MB anew. On the way back the kernel must zero each page again, which took more
-    time than the arithmetic of a small model.
-    """
-    import ctypes
-    import sys
-
-    if sys.platform != "linux":
-        return False
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except AttributeError:
-        return False
-    answers = [mallopt(option, value) for option, value in _MALLOC.items()]  # every one, even after a refusal
-    return all(answer == 1 for answer in answers)
