@@ -157,7 +157,12 @@ def _by_model(
     with render.working(sys.stderr) as tell:
         tell(f"opening {order.model}")
         speaker = opened.open_chain(
-            links, chat_template=order.how.chat_template, dtype=manner.dtype, trust_remote_code=trusted, say=tell
+            links,
+            chat_template=order.how.chat_template,
+            dtype=manner.dtype,
+            trust_remote_code=trusted,
+            weights=manner.engine != "vllm",
+            say=tell,
         )
 
     def answer(keep: Callable[[Answer], None], show: Callable[[Any], None], is_stopped: Callable[[], bool]) -> None:
@@ -175,6 +180,7 @@ def _by_model(
             on_answer=keep,
             on_progress=show,
             is_stopped=is_stopped,
+            say=say,
         )
 
     return _answered(evaluation, todo, answer, notes, say)
@@ -233,25 +239,24 @@ def _answered(
     tokens, started = 0, time.monotonic()
     journal = Journal(evaluation.path / ANSWERS)
     with render.counting(sys.stderr, "turns") as counter, listening(counter.say, _PROMISE) as stop:
-        counter.show(todo.done, todo.done + todo.turns)
+        total = todo.done + todo.turns
+        counter.show(todo.done, total)
 
         def count(answer: Answer) -> None:
             nonlocal tokens
             states[answer.state] += 1
             tokens += answer.new_tokens
-            pace = tokens / max(time.monotonic() - started, 1e-9)
-            counter.show(todo.done + states.total(), todo.done + todo.turns, f"{pace:,.0f} tokens/s", left())
+            if not has_moments:  # an endpoint's answers come as they come
+                pace = tokens / max(time.monotonic() - started, 1e-9)
+                counter.show(todo.done + states.total(), total, f"{pace:,.0f} tokens/s")
 
-        def left() -> float | None:
-            return None if moment is None else moment.seconds_left
-
-        moment: Any = None
+        has_moments = False
 
         def show(now: Any) -> None:
-            nonlocal moment
-            moment = now
-            aside = f"{now.tokens_per_second:,.0f} tokens/s"
-            counter.show(todo.done + states.total(), todo.done + todo.turns, aside, now.seconds_left)
+            nonlocal has_moments
+            has_moments = True
+            aside = f"{now.tokens_per_second:,.0f} tokens/s, {now.rows} at a time"
+            counter.show(todo.done + states.total(), total, aside, now.seconds_left)
 
         try:
             answer(answering.keep(journal, count), show, lambda: stop.asked)
