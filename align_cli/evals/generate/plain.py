@@ -9,7 +9,7 @@ from typing import Any
 from align_cli.errors import LaunchError
 from align_cli.evals.benchmark import Answer
 from align_cli.evals.generate import talks
-from align_cli.evals.generate.choosing import is_near_tie
+from align_cli.evals.generate.choosing import demand_numbers, is_near_tie
 from align_cli.evals.generate.moments import Clock, Moment
 from align_cli.evals.generate.talks import Prompt, Talk
 from align_cli.models import memory
@@ -68,8 +68,9 @@ def _answer(
     def watch(ids: Any, scores: Any) -> Any:
         """Hear of every token before it is chosen; the scores stay as they are."""
         nonlocal near_ties, new
+        best, second = scores.topk(2).values[0]
+        demand_numbers(opened.name, best)
         if talk.is_greedy:
-            best, second = scores.topk(2).values[0]
             near_ties += int(is_near_tie(best, second, opened.network.dtype))
         new += 1
         clock.tick(1)
