@@ -122,7 +122,7 @@ def ask() -> Callable[..., Kept]:
 def as_fastchat(
     opened: Opened, questions: Sequence[Question], *, seed: int = 3, system: str | None = None
 ) -> dict[tuple[int | str, int], tuple[str, int, str]]:
-    """The same answers one by one, as FastChat's gen_model_answer.py makes them: a seed a question, `generate` a turn."""
+    """The same answers one by one, as FastChat's gen_model_answer.py has them: a seed a question, a call a turn."""
     import torch
 
     said = {}
