@@ -76,6 +76,11 @@ def test_attention_to_the_last_tokens_only_is_answered_together_too(small, quest
     ("config", "sizes", "why"),
     [
         ("Gemma2Config", {"head_dim": 8}, "attends in a way of its own"),
+        (
+            "LlamaConfig",
+            {"rope_parameters": {"rope_type": "dynamic", "rope_theta": 10000.0, "factor": 2.0}},
+            "positions of the kind dynamic depend on the longest row",
+        ),
         ("MambaConfig", {"state_size": 4, "num_attention_heads": None}, "attends in a way of its own"),
     ],
 )
