@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import judging, launch, memory, mixing, preferences, preparing, sft, startup
+from tests.benchmarks import generating, judging, launch, memory, mixing, preferences, preparing, sft, startup
 from tests.benchmarks.measure import Row
 
 _ALL = {
@@ -17,6 +17,7 @@ _ALL = {
     "preparing": preparing.rows,
     "mixing": mixing.rows,
     "memory": memory.rows,
+    "generating": generating.rows,
     "judging": judging.rows,
 }
 

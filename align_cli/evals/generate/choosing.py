@@ -111,11 +111,7 @@ class Chooser:
         """
         scores = self._scores(logits.float(), rows)
         best, tokens = scores.max(dim=-1)
-        if not bool(best.isfinite().all()):
-            raise LaunchError(
-                f"{self.name}: the model computes logits that are no numbers",
-                hint="--dtype float32 computes it exactly",
-            )
+        demand_numbers(self.name, best)
         chosen: list[int] = tokens.tolist()
         by_temperature: dict[float, list[int]] = {}
         for index, row in enumerate(rows):
@@ -163,6 +159,15 @@ class Chooser:
         rest = scores.scatter(1, tokens[:, None], float("-inf"))
         near: list[bool] = is_near_tie(best, rest.amax(dim=-1), self.dtype).tolist()
         return near
+
+
+def demand_numbers(name: str, best: Any) -> None:
+    """Raise for a model whose largest logits are not finite; no choice among them means anything."""
+    if not bool(best.isfinite().all()):
+        raise LaunchError(
+            f"{name}: the model computes logits that are no numbers",
+            hint="--dtype float32 has room for larger ones; if they stay, the weights are damaged",
+        )
 
 
 def top_k(config: Any) -> int:

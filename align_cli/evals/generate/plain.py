@@ -3,77 +3,60 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
 from typing import Any
 
 from align_cli.errors import LaunchError
 from align_cli.evals.benchmark import Answer
 from align_cli.evals.generate import talks
-from align_cli.evals.generate.choosing import is_near_tie
-from align_cli.evals.generate.moments import Clock, Moment
+from align_cli.evals.generate.choosing import demand_numbers, is_near_tie
+from align_cli.evals.generate.job import Job
 from align_cli.evals.generate.talks import Prompt, Talk
 from align_cli.models import memory
 from align_cli.models.speaking.opened import Opened
 
 
-def generate(
-    opened: Opened,
-    waiting: Sequence[Talk],
-    clock: Clock,
-    seed: int,
-    on_answer: Callable[[Answer], None],
-    on_progress: Callable[[Moment], None],
-    is_stopped: Callable[[], bool],
-) -> None:
+def generate(job: Job) -> None:
     """Answer all turns of all of them.
 
     Raises:
-        LaunchError: memory does not hold a question.
+        LaunchError: memory does not hold a question, or the model's logits are no numbers.
     """
     import torch
 
+    opened = job.opened
     devices: list[int] | None = [] if opened.device == "cpu" else None
-    for talk in waiting:
+    for talk in job.waiting:
         with torch.random.fork_rng(devices):
-            torch.manual_seed(seed)
+            torch.manual_seed(job.seed)
             if not talk.is_greedy:
                 _skip(opened, talk.drawn)
-            while talk.left:
+            is_over = False
+            while talk.left and not is_over:
                 asked = talks.prompt(opened, talk)
-                if isinstance(asked, Answer):
-                    clock.count(talk, asked)
-                    on_answer(asked)
-                    break
-                answer = _answer(opened, talk, asked, clock, on_progress, is_stopped)
+                answer = asked if isinstance(asked, Answer) else _answer(job, talk, asked)
                 if answer is None:
                     return
-                clock.count(talk, answer)
-                on_answer(answer)
-                talk.take(answer)
+                is_over = not answer.is_one
+                job.give(talk, answer)
 
 
-def _answer(
-    opened: Opened,
-    talk: Talk,
-    asked: Prompt,
-    clock: Clock,
-    on_progress: Callable[[Moment], None],
-    is_stopped: Callable[[], bool],
-) -> Answer | None:
+def _answer(job: Job, talk: Talk, asked: Prompt) -> Answer | None:
     """One turn's; None where somebody stopped it."""
     import torch
 
+    opened = job.opened
     begun, near_ties, new = time.monotonic(), 0, 0
 
     def watch(ids: Any, scores: Any) -> Any:
         """Hear of every token before it is chosen; the scores stay as they are."""
         nonlocal near_ties, new
+        best, second = scores.topk(2).values[0]
+        demand_numbers(opened.name, best)
         if talk.is_greedy:
-            best, second = scores.topk(2).values[0]
             near_ties += int(is_near_tie(best, second, opened.network.dtype))
         new += 1
-        clock.tick(1)
-        on_progress(clock.moment([(asked.room - new, talk.question.max_new_tokens)]))
+        job.clock.tick(1)
+        job.on_progress(job.clock.moment([(asked.room - new, talk.question.max_new_tokens)]))
         return scores
 
     ids = torch.tensor([asked.tokens], device=opened.device)
@@ -89,7 +72,7 @@ def _answer(
             eos_token_id=list(opened.end_tokens),
             tokenizer=opened.tokenizer,
             logits_processor=[watch],
-            stopping_criteria=[lambda ids, scores: torch.tensor([is_stopped()], device=ids.device)],
+            stopping_criteria=[lambda ids, scores: torch.tensor([job.is_stopped()], device=ids.device)],
             **chosen,
         )
     except (RuntimeError, MemoryError) as error:
@@ -99,7 +82,7 @@ def _answer(
             f"{opened.name}: memory ran out with one question at a time",
             hint="--dtype bfloat16 halves a float32 model; a smaller --max-new-tokens shortens answers",
         ) from error
-    if is_stopped():
+    if job.is_stopped():
         return None
     tokens = output[0, len(asked.tokens) :].tolist()
     return talks.answer(opened, talk, asked, tokens, near_ties=near_ties, seconds=time.monotonic() - begun)

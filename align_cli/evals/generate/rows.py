@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any
@@ -19,10 +19,10 @@ from align_cli.evals.benchmark import Answer
 from align_cli.evals.generate import talks
 from align_cli.evals.generate.choosing import Chooser
 from align_cli.evals.generate.forward import Forward, group_size
-from align_cli.evals.generate.moments import Clock, Moment
+from align_cli.evals.generate.job import Job
 from align_cli.evals.generate.slots import Shape, Slots
 from align_cli.evals.generate.streams import Stream
-from align_cli.evals.generate.talks import Prompt, Talk, Voice
+from align_cli.evals.generate.talks import Prompt, Talk
 from align_cli.models import memory
 
 #: Rows change places when attention would otherwise pass over so much more than they hold, of what they hold.
@@ -68,19 +68,13 @@ class Row:
 class Batch:
     """Rows in their slots, and the questions that wait for one."""
 
-    voice: Voice
+    job: Job
     model: Any
     shapes: Sequence[Shape]
     chooser: Chooser
     prefix: Sequence[int]
     """Tokens that prompts begin with; computed once."""
-    seed: int
     slots: int
-    clock: Clock
-    on_answer: Callable[[Answer], None]
-    on_progress: Callable[[Moment], None]
-    is_stopped: Callable[[], bool]
-    say: Callable[[str], None]
 
     def __post_init__(self) -> None:
         self._waiting: deque[Row] = deque()
@@ -88,16 +82,16 @@ class Batch:
         self._forward: Forward | None = None
         self._is_in_order = False
 
-    def run(self, waiting: Sequence[Talk]) -> None:
+    def run(self) -> None:
         """Answer all turns of all of them, unless somebody stops it.
 
         Raises:
             LaunchError: memory does not hold even one.
         """
-        rows = [row for talk in waiting if (row := self._row(talk)) is not None]
+        rows = [row for talk in self.job.waiting if (row := self._row(talk)) is not None]
         # The longest first, so that it shows at once whether memory holds them.
         self._waiting.extend(sorted(rows, key=lambda row: -len(row.tokens)))
-        while (self._waiting or self._rows) and not self.is_stopped():
+        while (self._waiting or self._rows) and not self.job.is_stopped():
             try:
                 self._advance()
             except (RuntimeError, MemoryError) as error:
@@ -113,7 +107,7 @@ class Batch:
             self._rows.append(self._waiting.popleft())
             self._lay_prefix(forward, len(self._rows) - 1)
         while (slot := self._unread()) is not None:
-            if self.is_stopped():
+            if self.job.is_stopped():
                 return
             row = self._rows[slot]
             logits = forward.feed(slot, row.held, row.tokens[row.held :])
@@ -153,12 +147,14 @@ class Batch:
         tokens = self.chooser.choose(logits, rows)
         for row, token in zip(rows, tokens, strict=True):
             row.tokens.append(token)
-        self.clock.tick(len(tokens), begins=begins)
+        self.job.clock.tick(len(tokens), begins=begins)
         for slot in sorted(slots, reverse=True):  # from the last, as the last row takes the place of one that leaves
             row = self._rows[slot]
-            if row.tokens[-1] in self.voice.end_tokens or row.left <= 0:
+            if row.tokens[-1] in self.job.opened.end_tokens or row.left <= 0:
                 self._finish(slot)
-        self.on_progress(self.clock.moment([(row.left, row.talk.question.max_new_tokens) for row in self._rows]))
+        self.job.on_progress(
+            self.job.clock.moment([(row.left, row.talk.question.max_new_tokens) for row in self._rows])
+        )
 
     def _finish(self, slot: int) -> None:
         """A row is whole: its slot is for the next turn, for the next question, or for the last row."""
@@ -166,11 +162,9 @@ class Batch:
         row = self._rows[slot]
         new = row.tokens[len(row.asked.tokens) :]
         answer = talks.answer(
-            self.voice, row.talk, row.asked, new, near_ties=row.near_ties, seconds=time.monotonic() - row.begun
+            self.job.opened, row.talk, row.asked, new, near_ties=row.near_ties, seconds=time.monotonic() - row.begun
         )
-        self.clock.count(row.talk, answer)
-        self.on_answer(answer)
-        row.talk.take(answer)
+        self.job.give(row.talk, answer)
         self._is_in_order = False
         following = self._row(row.talk, row.stream) if row.talk.left else None
         if following is not None:
@@ -189,12 +183,11 @@ class Batch:
 
     def _row(self, talk: Talk, stream: Stream | None = None) -> Row | None:
         """A row for the next turn; None, and the answer that says so, where it does not fit into the context."""
-        asked = talks.prompt(self.voice, talk)
+        asked = talks.prompt(self.job.opened, talk)
         if isinstance(asked, Answer):
-            self.clock.count(talk, asked)
-            self.on_answer(asked)
+            self.job.give(talk, asked)
             return None
-        stream = stream or Stream(self.seed, talk.drawn)
+        stream = stream or Stream(self.job.seed, talk.drawn)
         return Row(talk=talk, asked=asked, stream=stream, tokens=list(asked.tokens))
 
     def _order(self, forward: Forward) -> None:
@@ -226,11 +219,11 @@ class Batch:
         """Go on with half the slots: all rows wait again, with the tokens that they have."""
         if self.slots == 1:
             raise LaunchError(
-                f"{self.voice.name}: memory ran out with one question at a time",
+                f"{self.job.opened.name}: memory ran out with one question at a time",
                 hint="--dtype bfloat16 halves a float32 model; a smaller --max-new-tokens shortens answers",
             ) from error
         self.slots //= 2
-        self.say(f"memory ran out: going on with {self.slots} rows")
+        self.job.say(f"memory ran out: going on with {self.slots} rows")
         for row in reversed(self._rows):
             row.held = 0
             self._waiting.appendleft(row)

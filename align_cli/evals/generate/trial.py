@@ -34,6 +34,8 @@ def obstacle(model: Any) -> tuple[str, Sequence[Shape]]:
         return "the adapter is a learned prompt", ()
     if not suits(model, windows=True):
         return f"{type(model).__name__} attends in a way of its own", ()
+    if kind := _elastic(model.config):
+        return f"positions of the kind {kind} depend on the longest row", ()
     vocabulary = model.get_input_embeddings().weight.shape[0]
     spread = torch.Generator().manual_seed(0)
     tokens = torch.randint(vocabulary, (_LONG,), generator=spread).tolist()
@@ -47,6 +49,13 @@ def obstacle(model: Any) -> tuple[str, Sequence[Shape]]:
     if not off < _TOLERANCE:
         return f"{type(model).__name__} computes otherwise over slots", ()
     return "", kept
+
+
+def _elastic(config: Any) -> str:
+    """The kind of rotary positions, where it stretches them to the longest row of a pass; else empty."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    each = [rope, *(part for part in rope.values() if isinstance(part, dict))]  # some have one for each kind of layer
+    return next((kind for one in each if (kind := one.get("rope_type", "")) in ("dynamic", "longrope")), "")
 
 
 def _in_its_own_way(model: Any, tokens: list[int]) -> tuple[Sequence[Shape], Any]:

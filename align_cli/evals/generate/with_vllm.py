@@ -13,6 +13,7 @@ from typing import Any
 from align_cli.errors import LaunchError, UsageError
 from align_cli.evals.benchmark import Answer, Question
 from align_cli.evals.generate import choosing, talks
+from align_cli.evals.generate.job import Job
 from align_cli.evals.generate.moments import Clock, Moment
 from align_cli.evals.generate.talks import Prompt, Talk
 from align_cli.models.adapters import merging
@@ -55,6 +56,16 @@ def generate(
         )
     waiting = talks.talks(questions, have, system)
     clock = Clock(waiting)
+    job = Job(
+        opened=opened,
+        waiting=waiting,
+        seed=seed,
+        clock=clock,
+        on_answer=on_answer,
+        on_progress=on_progress,
+        is_stopped=is_stopped,
+        say=say,
+    )
     engine: Any = _engine(llm, opened, say) if waiting else None
     size = batch_size or _WAVE
     while waiting:
@@ -62,7 +73,7 @@ def generate(
         for begin in range(0, len(waiting), size):
             if is_stopped():
                 return
-            asked = _asked(opened, waiting[begin : begin + size], clock, on_answer)
+            asked = _asked(job, waiting[begin : begin + size])
             outputs = engine.generate(
                 [{"prompt_token_ids": prompt.tokens} for _, prompt in asked],
                 [parameters(**sampling(opened, talk, prompt, seed)) for talk, prompt in asked],
@@ -72,9 +83,7 @@ def generate(
                 new = list(output.outputs[0].token_ids)
                 answer = talks.answer(opened, talk, prompt, new)
                 clock.tick(len(new))
-                clock.count(talk, answer)
-                on_answer(answer)
-                talk.take(answer)
+                job.give(talk, answer)
                 following += [talk] if talk.left else []
             on_progress(clock.moment(()))
         waiting = following
@@ -129,18 +138,15 @@ def _engine(llm: Any, opened: Opened, say: Callable[[str], None]) -> Any:
         raise LaunchError(f"{opened.name}: vLLM cannot load this model: {str(cause).splitlines()[0]}") from cause
 
 
-def _asked(
-    opened: Opened, waiting: Sequence[Talk], clock: Clock, on_answer: Callable[[Answer], None]
-) -> list[tuple[Talk, Prompt]]:
+def _asked(job: Job, waiting: Sequence[Talk]) -> list[tuple[Talk, Prompt]]:
     """The prompts of those that fit; an answer says of the others that they do not."""
     found = []
     for talk in waiting:
-        prompt = talks.prompt(opened, talk)
+        prompt = talks.prompt(job.opened, talk)
         if isinstance(prompt, Prompt):
             found.append((talk, prompt))
         else:
-            clock.count(talk, prompt)
-            on_answer(prompt)
+            job.give(talk, prompt)
     return found
 
 
