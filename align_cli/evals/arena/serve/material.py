@@ -8,18 +8,11 @@ from dataclasses import dataclass, field
 from itertools import combinations
 
 from align_cli.errors import Problem, UsageError
+from align_cli.evals.arena import leaks
+from align_cli.evals.arena.battles import Battle
 from align_cli.files import digest_of
 
 Pair = tuple[str, str]
-
-#: Words by which models speak of themselves; a rater who reads one may know who speaks. As FastChat's
-#: clean_battle_data.py leaves such battles out.
-IDENTITIES = (
-    "gpt", "chatgpt", "openai", "claude", "anthropic", "llama", "meta ai", "vicuna", "alpaca", "koala", "bard",
-    "gemini", "gemma", "palm", "deepmind", "mistral", "mixtral", "zephyr", "qwen", "tongyi", "deepseek", "smollm",
-    "hugging face", "huggingface", "lmsys", "falcon", "yi-", "phi-", "command r", "cohere", "grok", "xai", "olmo",
-)  # fmt: skip
-_SHORTEST_NAME = 3  # characters of a model's name that are looked for in answers
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,9 +54,7 @@ class Material:
 
     def said(self, item: str, model: str) -> list[dict[str, str]]:
         """The conversation with a model, as a battle keeps it."""
-        turns = zip(self.items[item].prompts, self.answers[model][item], strict=True)
-        roles = ("user", "assistant")
-        return [{"role": role, "content": words} for turn in turns for role, words in zip(roles, turn, strict=True)]
+        return _said(self.items[item].prompts, self.answers[model][item])
 
 
 def material(
@@ -84,12 +75,12 @@ def material(
         raise UsageError(
             f"two models are called {', '.join(twice)}", hint=f"give one a name of its own: other={twice[0]}"
         )
-    leaks = {one.name: _leaks(one, names) for one in answered}
+    named = _leaks(answered)
     left = {
         one.name: {
             key: words
             for key, words in one.answers.items()
-            if not (without_identities and key in leaks[one.name])
+            if not (without_identities and key in named[one.name])
             and (not categories or one.items[key].category in categories)
         }
         for one in answered
@@ -124,7 +115,7 @@ def material(
         items=items,
         answers=answers,
         pairs=pairs,
-        notes=[*notes, *_partial(answers, items), *_told(leaks, without=without_identities)],
+        notes=[*notes, *_partial(answers, items), *_told(named, without=without_identities)],
     )
 
 
@@ -154,21 +145,32 @@ def _partial(answers: Mapping[str, Mapping[str, object]], items: Mapping[str, It
             yield f"{name} takes part in {len(found):,} of {len(items):,} items: of the others it has no whole answer"
 
 
-def _told(leaks: Mapping[str, set[str]], *, without: bool) -> Iterable[str]:
-    for name, found in leaks.items():
+def _told(named: Mapping[str, set[str]], *, without: bool) -> Iterable[str]:
+    for name, found in named.items():
         if found:
             done = "left out" if without else "a rater may know who speaks (--leave-out-leaks leaves them out)"
             yield f"{name}: {len(found):,} answers name a model: {done}"
 
 
-def _leaks(one: Answered, names: Sequence[str]) -> set[str]:
-    """Keys of answers in which a model, or its maker, is named that the person did not name first."""
-    words = {name.casefold() for name in [*names, *(name.rpartition("/")[2] for name in names)]}
-    wanted = sorted({*IDENTITIES, *(word for word in words if len(word) >= _SHORTEST_NAME)}, key=len, reverse=True)
-    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, wanted))})", re.IGNORECASE)
-    found = set()
-    for key, texts in one.answers.items():
-        asked = "\n".join(one.items[key].prompts).casefold()
-        if any(hit.casefold() not in asked for text in texts for hit in pattern.findall(text)):
-            found.add(key)
+def _leaks(answered: Sequence[Answered]) -> dict[str, set[str]]:
+    """Keys of answers in which a model, or its maker, is named that the person did not name first; by model."""
+    names = [one.name for one in answered]
+    said = [
+        Battle(
+            id=f"{number} {key}", model_a=one.name, model_b=names[number - 1], winner="tie",
+            turns_a=tuple(_said(one.items[key].prompts, texts)),
+        )
+        for number, one in enumerate(answered)
+        for key, texts in one.answers.items()
+    ]  # fmt: skip
+    found: dict[str, set[str]] = {name: set() for name in names}
+    for told in leaks.leaks_of(said).battles:
+        number, _, key = told.partition(" ")
+        found[names[int(number)]].add(key)
     return found
+
+
+def _said(prompts: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
+    turns = zip(prompts, answers, strict=True)
+    roles = ("user", "assistant")
+    return [{"role": role, "content": words} for turn in turns for role, words in zip(roles, turn, strict=True)]
