@@ -19,7 +19,7 @@ from align_cli.evals.arena.serve.pairing import Pairing
 from align_cli.evals.arena.serve.raters import Raters
 from align_cli.evals.arena.store import FILE, Store
 
-NAMES = ("walrus-7b", "pelican-mini", "heron-large")
+NAMES = ("walrus-7b", "pelican-nine", "heron-grey")
 TOKENS = {"rater_token": "for-the-raters", "report_token": "for-the-report"}
 
 

@@ -41,7 +41,9 @@ class Page:
         latest = time.monotonic() + _PATIENCE_S
         while time.monotonic() < latest:
             try:
-                if found := self.eval(script):
+                if found := self.eval(
+                    f"(() => {{ const found = ({script}); return found instanceof Node ? true : found; }})()"
+                ):
                     return found
             except RuntimeError:  # the page is just being changed for another
                 pass

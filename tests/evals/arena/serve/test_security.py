@@ -19,7 +19,7 @@ ADDRESSES = ["/", "/report", *(f"/{name}" for name in page.NAMES if not name.end
 
 def secrets_of(found: list[str]) -> re.Pattern[str]:
     """Whatever could tell a model: its name, in part or whole."""
-    parts = {part for name in found for part in (name, *re.split(r"\W", name)) if len(part) > 2}
+    parts = {part for name in found for part in (name, *re.split(r"\W", name)) if len(part) > 4}
     return re.compile("|".join(sorted(map(re.escape, parts))), re.IGNORECASE)
 
 

@@ -4,11 +4,15 @@ const KEYS = { a: "a", 1: "a", b: "b", 2: "b", t: "tie", 3: "tie", n: "both_bad"
 const SAID = { a: "A is better", b: "B is better", tie: "a tie", both_bad: "both bad" };
 const state = { about: null, battle: null, last: null, isBusy: false, side: "a", closeStream: null, isStreaming: false, token: tokenOfAddress() };
 
-const say = (text) => { byId("status").textContent = text; };
+const say = (text, ms = 6000) => {
+  clearTimeout(state.hush);
+  byId("status").textContent = text;
+  if (text && ms) state.hush = setTimeout(() => say(""), ms);
+};
 const isLive = () => state.about.mode === "live";
 
 function ask(path, body = {}) {
-  return call(path, { body, headers: { "x-arena": state.about.header }, onTrouble: () => say("Not saved yet: the server does not answer. Trying again …") }).then((response) => response.json());
+  return call(path, { body, headers: { "x-arena": state.about.header }, onTrouble: () => say("Not saved yet: the server does not answer. Trying again …", 0) }).then((response) => response.json());
 }
 
 async function act(path, body) {
@@ -84,7 +88,7 @@ function showLast() {
     return made;
   };
   const kids = [element("span", { kids: ["Last battle: ", element("strong", { text: last.vote ? SAID[last.vote] : "skipped" })] })];
-  if (last.names) kids.push(element("span", { class: "names", kids: ["a", "b"].map((side) => element("span", { class: `name side-${side}`, kids: [element("b", { text: side.toUpperCase() }), " was ", element("strong", { text: last.names[side] })] })) }));
+  if (last.names) kids.push(element("span", { class: "names", role: "status", tabindex: "-1", kids: ["a", "b"].map((side) => element("span", { class: `name side-${side}`, kids: [element("b", { text: side.toUpperCase() }), " was ", element("strong", { text: last.names[side] })] })) }));
   else {
     kids.push(button("Undo", "U", undo));
     if (last.vote) kids.push(button("Show names", "R", reveal));
@@ -125,7 +129,7 @@ async function reveal() {
     const { a, b } = await ask(`/api/battles/${state.last.battle}/reveal`);
     state.last.names = { a, b };
     showLast();
-    say(`A was ${a}, B was ${b}.`);
+    byId("last").querySelector(".names").focus();
   } catch (error) {
     say(error.message);
   }
