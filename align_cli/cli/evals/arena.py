@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from align_cli.cli.evals import arena_report
+from align_cli.cli.evals import arena_report, arena_serve
 
 app = typer.Typer(
     name="arena",
@@ -14,4 +14,5 @@ app = typer.Typer(
     add_completion=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+arena_serve.register(app)
 arena_report.register(app)

@@ -37,3 +37,14 @@ def test_a_place_without_battles_is_said(tmp_path: Path, name: str) -> None:
 
     with pytest.raises(UsageError, match=name):
         reading.read([tmp_path / name])
+
+
+def test_the_arenas_folder_and_its_database_are_read_alike(tmp_path: Path) -> None:
+    kept = [battle(tstamp=1.0, rater="ann"), battle(tstamp=2.0, rater="bo", winner="both_bad")]
+
+    new = reading.keep(tmp_path / "arena" / "battles.db", kept)
+    again = reading.keep(tmp_path / "arena" / "battles.db", kept)
+
+    assert (new, again) == (2, 0)
+    assert reading.read([tmp_path / "arena"]).battles == kept
+    assert reading.read([tmp_path / "arena" / "battles.db"]).battles == kept
