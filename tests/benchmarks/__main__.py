@@ -6,7 +6,19 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import generating, judging, launch, memory, mixing, preferences, preparing, sft, startup
+from tests.benchmarks import (
+    arena,
+    generating,
+    judging,
+    launch,
+    memory,
+    mixing,
+    preferences,
+    preparing,
+    ratings,
+    sft,
+    startup,
+)
 from tests.benchmarks.measure import Row
 
 _ALL = {
@@ -19,6 +31,8 @@ _ALL = {
     "memory": memory.rows,
     "generating": generating.rows,
     "judging": judging.rows,
+    "ratings": ratings.rows,
+    "arena": arena.rows,
 }
 
 

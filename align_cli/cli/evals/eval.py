@@ -14,16 +14,20 @@ from align_cli.evals.benchmark import Benchmark
 
 _WHOLE = "run"
 _LIST = "ls"
+#: No benchmark: a group of commands of its own, imported when it is used.
+_ARENA = ("arena", "Let people vote on the answers of models, and rate the models by the votes.")
 
 
 class _Benchmarks(TyperGroup):
     """The first word is a benchmark, the second one of its steps; without a step, all of them are done."""
 
     def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
-        return [_LIST, *registry.names(registry.BENCHMARKS)]
+        return [_LIST, _ARENA[0], *registry.names(registry.BENCHMARKS)]
 
     def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
         """For help and completion: a benchmark is a command, and its steps are in that command's help."""
+        if cmd_name == _ARENA[0]:
+            return TyperCommand(cmd_name, help=_ARENA[1], rich_markup_mode=None)
         found = super().get_command(ctx, cmd_name)
         if found is not None or cmd_name not in registry.names(registry.BENCHMARKS):
             return found
@@ -31,6 +35,8 @@ class _Benchmarks(TyperGroup):
 
     def resolve_command(self, ctx: typer.Context, args: list[str]) -> Any:  # type: ignore[override]
         name, rest = args[0], args[1:]
+        if name == _ARENA[0]:
+            return name, _arena(), rest
         if name == _LIST or name.startswith("-") or ctx.resilient_parsing:
             return super().resolve_command(ctx, args)
         benchmark: Benchmark = registered.named(name)
@@ -40,6 +46,13 @@ class _Benchmarks(TyperGroup):
         ctx.obj = benchmark
         title = name if step == _WHOLE else f"{name} {step}"
         return title, command, rest
+
+
+def _arena() -> Any:
+    """`align eval arena`."""
+    from align_cli.cli.evals import arena
+
+    return typer.main.get_command(arena.app)
 
 
 app = typer.Typer(

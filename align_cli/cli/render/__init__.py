@@ -7,6 +7,7 @@ from align_cli.cli.render.chatting import conversation
 from align_cli.cli.render.compared import difference, explanation
 from align_cli.cli.render.counting import counting
 from align_cli.cli.render.curves import curves, drawn
+from align_cli.cli.render.evals.arena import arena
 from align_cli.cli.render.evals.report import evaluation
 from align_cli.cli.render.evals.steps import answered, judged
 from align_cli.cli.render.launching import environment, presets
@@ -29,6 +30,7 @@ from align_cli.cli.render.working import working
 __all__ = [
     "answered",
     "answers",
+    "arena",
     "cache",
     "cache_entry",
     "cache_removed",

@@ -28,7 +28,7 @@ _HEATS = 5  # shades of a score
 
 def page(report: Report) -> str:
     """The page's text; the same for the same report."""
-    style, script = _style(), _script()
+    style, script = style_sheet(), _script()
     values = {
         "policy": _policy(style, script),
         "title": escape(plain(_title(report))),
@@ -37,8 +37,8 @@ def page(report: Report) -> str:
         "subheading": escape(plain(_subtitle(report))),
         "notes": _notes(report),
         "radar": _radar(report),
-        "scores": _table(scores_table(report)),
-        "tables": "\n".join(_table(one) for one in _other_tables(report)),
+        "scores": table_html(scores_table(report)),
+        "tables": "\n".join(table_html(one) for one in _other_tables(report)),
         "data": inert(data_of(report)),
         "script": script,
     }
@@ -52,7 +52,8 @@ def _file(name: str) -> str:
 
 
 @cache
-def _style() -> str:
+def style_sheet() -> str:
+    """What pages of reports look like."""
     colours = "".join(
         f".c{number} {{ background: {colour}; }} .s{number} {{ box-shadow: inset 4px 0 {colour}; }} "
         f".list .cells .e{number} {{ border-bottom-color: {colour}; }}\n"
@@ -69,12 +70,13 @@ def _script() -> str:
 def _policy(style: str, script: str) -> str:
     """Only this very script and this very style; nothing may turn text into HTML."""
     return (
-        f"default-src 'none'; script-src '{_digest(script)}'; style-src '{_digest(style)}'; base-uri 'none'; "
-        "form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+        f"default-src 'none'; script-src '{digest_source(script)}'; style-src '{digest_source(style)}'; "
+        "base-uri 'none'; form-action 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
     )
 
 
-def _digest(text: str) -> str:
+def digest_source(text: str) -> str:
+    """A script or style, as a page's policy names the one that it allows."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
@@ -107,7 +109,8 @@ def _other_tables(report: Report) -> tuple[Table | None, ...]:
     return differences_table(report), pairs_table(report), turns_table(report), counts_table(report)
 
 
-def _table(table: Table | None) -> str:
+def table_html(table: Table | None) -> str:
+    """A table of numbers as HTML; nothing for None."""
     if table is None:
         return ""
     head = "".join(f'<th scope="col">{escape(plain(column))}</th>' for column in table.columns)

@@ -53,16 +53,34 @@ def write(report: Report, path: Path, what: What = "both") -> None:
         UsageError: the name ends otherwise; there is nothing to draw; a PNG needs matplotlib, which is not installed;
             the file cannot be written.
     """
-    kind = path.suffix.lower()
-    if kind not in SUFFIXES:
-        raise UsageError(f"{path}: a picture's name ends in .png or .svg")
+    demand_kind(path)
     drawing = picture_of(report, what)
     if drawing is None:
         raise UsageError(
             f"{path}: there is nothing to draw: no answer has a verdict that counts, or there are fewer than "
             f"{radar.FEWEST} categories"
         )
-    made = svg(drawing).encode() if kind == ".svg" else png(drawing, path)
+    write_drawing(drawing, path)
+
+
+def demand_kind(path: Path) -> None:
+    """Raise for a name that is no picture's.
+
+    Raises:
+        UsageError: saying so.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise UsageError(f"{path}: a picture's name ends in .png or .svg")
+
+
+def write_drawing(drawing: Drawing, path: Path) -> None:
+    """Write a drawing into `path`, whose name ends in .png or .svg; a reader sees the old file or the new one.
+
+    Raises:
+        UsageError: the name ends otherwise; a PNG needs matplotlib, which is not installed; it cannot be written.
+    """
+    demand_kind(path)
+    made = svg(drawing).encode() if path.suffix.lower() == ".svg" else png(drawing, path)
     try:
         write_bytes(path, made)
     except OSError as cause:

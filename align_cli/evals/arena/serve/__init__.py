@@ -1,0 +1,1 @@
+"""The arena's web app: people vote, blind, on what models say."""
