@@ -186,7 +186,11 @@ def _commands() -> Iterator[tuple[str, ...]]:
 
 
 def _evaluations(name: str) -> Iterator[tuple[str, ...]]:
-    """The built-in benchmarks, and their steps, which are the same for each."""
+    """The arena's commands; the built-in benchmarks, and their steps, which are the same for each."""
+    from align_cli.cli.evals.arena import app
+
+    yield (name, "arena")
+    yield from ((name, "arena", below) for below in getattr(typer.main.get_command(app), "commands", {}))
     for number, benchmark in enumerate(registry.built_in(registry.BENCHMARKS)):
         yield (name, benchmark)
         if number == 0:

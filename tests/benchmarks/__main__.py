@@ -6,7 +6,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.benchmarks import arena, judging, launch, memory, mixing, preferences, preparing, sft, startup
+from tests.benchmarks import arena, judging, launch, memory, mixing, preferences, preparing, ratings, sft, startup
 from tests.benchmarks.measure import Row
 
 _ALL = {
@@ -18,6 +18,7 @@ _ALL = {
     "mixing": mixing.rows,
     "memory": memory.rows,
     "judging": judging.rows,
+    "ratings": ratings.rows,
     "arena": arena.rows,
 }
 

@@ -201,10 +201,13 @@ def _battle(row: Mapping[str, Any], name: str) -> Battle:
     item = text_of({"item": _first(row, "item")}, "item", "")
     turn = int(number_of(row, "turn", 1) or 1)
     given = row.get("battle_id", row.get("question_id"))
+    if "battle_id" in row:  # our own export, which names a battle for want of a question
+        item = "" if item == row["battle_id"] else item
+    elif item and turn > 1:  # MT-Bench's votes of people have a question twice: on its first turn, and on both
+        item = f"{item}#{turn}"
     return Battle(
         id=name if given is None or isinstance(given, float) else str(given),
-        # MT-Bench's votes of people have a question twice: on its first turn, and on both.
-        item=f"{item}#{turn}" if item and turn > 1 and "battle_id" not in row else item,
+        item=item,
         model_a=text_of(models, "model_a"),
         model_b=text_of(models, "model_b"),
         winner=_winner(row),

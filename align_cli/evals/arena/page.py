@@ -12,7 +12,7 @@ from align_cli.evals.arena.report import Report
 from align_cli.evals.report.drawing import plain, svg
 from align_cli.evals.report.page import digest_source, style_sheet, table_html
 
-_MORE_STYLE = ".overview > .chart { flex: 1 1 30rem; max-width: 60rem; }\n.facts { padding-left: 1.2rem; }\n"
+_MORE_STYLE = ".overview > .chart { flex: 2 1 40rem; max-width: 60rem; }\n.facts { padding-left: 1.2rem; }\n"
 
 
 def page(report: Report) -> str:

@@ -5,16 +5,13 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 from align_cli.errors import UsageError
-from align_cli.evals.arena import logs
+from align_cli.evals.arena import logs, store
 from align_cli.evals.arena.battles import Battle
 from align_cli.evals.arena.logs import Log
 
-DATABASE = "battles.db"
 TWICE = "they were there twice"
 
 
@@ -48,7 +45,7 @@ def keep(path: Path, battles: Iterable[Battle]) -> int:
     Raises:
         DataError: the file is none of the arena's, or has other battles with the same ids.
     """
-    return int(_store().add(path, battles))
+    return store.add(path, battles)
 
 
 def is_database(path: Path) -> bool:
@@ -58,17 +55,13 @@ def is_database(path: Path) -> bool:
 
 def _read(place: Path) -> Log:
     if place.is_dir():
-        if not (place / DATABASE).is_file():
-            raise UsageError(f"{place}: this folder holds no {DATABASE}", hint="name the files of battles themselves")
-        place = place / DATABASE
+        if not (place / store.FILE).is_file():
+            raise UsageError(f"{place}: this folder holds no {store.FILE}", hint="name the files of battles themselves")
+        place = place / store.FILE
     if not place.is_file():
         raise UsageError(f"{place}: there is no such file")
     if is_database(place):
-        return Log(battles=list(_store().battles(place)), left_out={})
+        return Log(battles=store.battles(place), left_out={})
     if place.suffix.lower() not in logs.SUFFIXES:
         raise UsageError(f"{place}: battles are in files named .db, {', '.join(logs.SUFFIXES)}")
     return logs.read(place)
-
-
-def _store() -> Any:
-    return import_module("align_cli.evals.arena.store")

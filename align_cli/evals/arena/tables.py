@@ -48,13 +48,13 @@ def close_table(report: Report) -> Table | None:
     close.sort(key=lambda pair: (pair.further_votes is None, pair.further_votes or 0))
     some = f", the {_CLOSEST} nearest to it" if len(close) > _CLOSEST else ""
     return Table(
-        title=f"Not told apart yet: {len(close):,} pairs{some}",
+        title=f"Not told apart yet: {len(close):,} of {len(report.pairs):,} pairs{some}",
         columns=("difference", "their battles", "share expected", "further votes"),
         rows=[
             (
                 f"{pair.better} – {pair.other}",
                 (
-                    Cell(text=f"{pair.difference:.0f}", aside=f"{pair.low:.0f} to {pair.high:.0f}"),
+                    Cell(text=f"{pair.difference:.0f}", aside=f"{pair.low:.1f} to {pair.high:.1f}"),
                     Cell(text=f"{pair.battles:,}"),
                     Cell(text=f"{pair.expected:.0%}"),
                     Cell(text=votes_said(pair.further_votes)),

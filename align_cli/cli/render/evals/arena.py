@@ -98,7 +98,7 @@ def _close(document: Mapping[str, Any], stream: TextIO) -> Iterator[RenderableTy
         (
             Text(one_line(pair["better"]), "bold").append(f" – {one_line(pair['other'])}", "not bold"),
             f"{pair['difference']:.0f}",
-            Text(f"{pair['low']:.0f} to {pair['high']:.0f}", "dim"),
+            Text(f"{pair['low']:.1f} to {pair['high']:.1f}", "dim"),
             f"{pair['battles']:,}",
             votes_said(pair["further_votes"]),
         )
