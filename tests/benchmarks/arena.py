@@ -22,7 +22,7 @@ from tests.evals.arena.serve.browser import browsing
 from tests.evals.arena.serve.process import files, serving
 
 _RATERS = 50
-_PAUSE_S = (0.1, 0.5)  # between an answer and the next vote: far faster than a person, within the rate limit
+_PAUSE_S = (0.25, 0.75)  # between an answer and the next vote: twice a second each, far faster than a person
 _ITEMS = 805
 _MODELS = ("first", "second", "third", "fourth")
 

@@ -57,6 +57,7 @@ CREATE TABLE votes (
 CREATE TABLE history (
     id INTEGER PRIMARY KEY, battle TEXT NOT NULL REFERENCES battles(id), what TEXT NOT NULL, winner TEXT,
     tstamp REAL NOT NULL);
+CREATE INDEX of_battle ON history (battle);
 CREATE TABLE answers (model TEXT NOT NULL, item TEXT NOT NULL, digest TEXT NOT NULL, PRIMARY KEY (model, item));
 """
 

@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from align_cli.errors import UsageError
 from align_cli.evals.arena import ballots
@@ -85,14 +85,19 @@ class Arena:
         if word not in CHOICES:
             raise Refused(f"a vote is one of {', '.join(CHOICES)}")
         winner = CHOICES[word]
-        async with self._locks[rater]:
-            found = await self._store.run(lambda db: ballots.named(db, rater, battle))
+
+        def change(db: sqlite3.Connection) -> tuple[Ballot, _Standing]:
+            found = ballots.named(db, rater, battle)
             num_turns, said = (found.num_turns, found.said) if found.state == "voted" else self.answers.words(found)
-            before = await self._store.run(lambda db: ballots.vote(db, rater, battle, winner, num_turns, said))
+            before = ballots.vote(db, rater, battle, winner, num_turns, said)
+            return before, _standing(db, rater, self.answers.origin)
+
+        async with self._locks[rater]:
+            before, standing = await self._store.run(change)
             if before.state == "open":
                 self._closed(before)
                 self._pairing.voted(before.model_a, before.model_b, winner)
-            return await self._now(rater, wants_new=self.answers.origin == "stored")
+            return await self._shown(rater, standing, wants_new=self.answers.origin == "stored")
 
     async def skip(self, rater: int, battle: str) -> dict[str, Any]:
         """Go past a battle. Then as `now`.
@@ -146,18 +151,20 @@ class Arena:
 
         await self._store.run(change)
 
-    async def _now(self, rater: int, *, wants_new: bool = True) -> dict[str, Any]:
-        found = await self._store.run(lambda db: ballots.current(db, rater, self.answers.origin))
+    async def _now(self, rater: int) -> dict[str, Any]:
+        standing = await self._store.run(lambda db: _standing(db, rater, self.answers.origin))
+        return await self._shown(rater, standing)
+
+    async def _shown(self, rater: int, standing: _Standing, *, wants_new: bool = True) -> dict[str, Any]:
+        found = standing.current
         if found is not None and not self.answers.has(found):
             found = None  # opened when other models were served; it waits for them
         if found is None and wants_new:
             found = await self._opened(rater)
-        progress = await self._store.run(lambda db: _progress(db, rater, self.answers.origin))
-        last = progress.pop("last")
         return {
             "battle": None if found is None else {"id": found.id, **self.answers.shown(found)},
-            "progress": {**progress, "items": self.answers.num_items},
-            "last": last,
+            "progress": {"voted": standing.voted, "skipped": standing.skipped, "items": self.answers.num_items},
+            "last": standing.last,
         }
 
     async def _opened(self, rater: int) -> Ballot | None:
@@ -263,8 +270,17 @@ def _all(db: sqlite3.Connection) -> list[Ballot]:
     return [Ballot(**dict(row)) for row in rows]
 
 
-def _progress(db: sqlite3.Connection, rater: int, origin: str) -> dict[str, Any]:
-    """Votes and skips of the rater, and the last of them, which may be taken back."""
+class _Standing(NamedTuple):
+    """Where a rater stands."""
+
+    current: Ballot | None
+    voted: int
+    skipped: int
+    last: dict[str, Any] | None
+    """The last vote or skip, which may be taken back."""
+
+
+def _standing(db: sqlite3.Connection, rater: int, origin: str) -> _Standing:
     count = "SELECT count(*) AS n FROM battles WHERE rater = ? AND origin = ? AND state = ?"
     voted, skipped = (db.execute(count, (rater, origin, state)).fetchone()["n"] for state in ("voted", "skipped"))
     row = db.execute(
@@ -275,7 +291,6 @@ def _progress(db: sqlite3.Connection, rater: int, origin: str) -> dict[str, Any]
     ).fetchone()
     last = None
     if row is not None:
-        last = {"battle": row["id"], "vote": _WORDS.get(row["winner"]), "names": None}
-        if row["is_revealed"]:
-            last["names"] = {"a": row["model_a"], "b": row["model_b"]}
-    return {"voted": voted, "skipped": skipped, "last": last}
+        names = {"a": row["model_a"], "b": row["model_b"]} if row["is_revealed"] else None
+        last = {"battle": row["id"], "vote": _WORDS.get(row["winner"]), "names": names}
+    return _Standing(ballots.current(db, rater, origin), voted, skipped, last)

@@ -71,8 +71,9 @@ class Choosing:
                 return None
             pair = self._best(frozenset().union(*groups), f"{rater}/{len(seen)}")
             fitting = [name for pairs, names in groups.items() if pair in pairs for name in names]
-            fewest = min(self._times[name] for name in fitting)
-            item = self._random.choice([name for name in fitting if self._times[name] == fewest])
+            times = [self._times[name] for name in fitting]
+            fewest = min(times)
+            item = self._random.choice([name for name, one in zip(fitting, times, strict=True) if one == fewest])
         return Choice(item, *sides(self._secret, item, *pair, rater))
 
     def _shared_item(self, seen: set[str]) -> str | None:
@@ -84,10 +85,8 @@ class Choosing:
 
     def _left(self, seen: set[str], without: Mapping[str, object]) -> dict[frozenset[Pair], list[str]]:
         """Items that are left, by the pairs that have answered them."""
-        left = {
-            pairs: [item for item in items if item not in seen and item not in without]
-            for pairs, items in self._alike.items()
-        }
+        out = seen.union(without)
+        left = {pairs: [item for item in items if item not in out] for pairs, items in self._alike.items()}
         return {pairs: items for pairs, items in left.items() if items}
 
     def _best(self, pairs: Iterable[Pair], lot: str) -> Pair:

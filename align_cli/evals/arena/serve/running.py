@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import socket
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -13,6 +14,7 @@ from align_cli.interrupt import listening
 _GRACE_S = 2  # for answers that are being sent
 _MOST_CONNECTIONS = 1000
 _NEXT_PORTS = 50
+_SWITCH_S = 0.0005
 
 
 def bound(host: str, port: int) -> socket.socket:
@@ -60,6 +62,8 @@ def serve(app: Any, place: socket.socket) -> None:
         ws="none", http="h11", loop="asyncio", timeout_keep_alive=30, timeout_graceful_shutdown=_GRACE_S,
         limit_concurrency=_MOST_CONNECTIONS,
     )  # fmt: skip
+    # The thread of the store gives the interpreter away at every statement, and would wait 5 ms for it each time.
+    sys.setswitchinterval(_SWITCH_S)
     with listening(_nothing):  # uvicorn hands the signal on when it is through
         uvicorn.Server(config).run(sockets=[place])
 

@@ -16,6 +16,7 @@ import pytest
 from align_cli.evals.arena import store
 from align_cli.evals.arena.serve import running
 from tests.evals.arena.serve.process import files, serving
+from tests.models.tiny import tiny_llama
 
 pytestmark = pytest.mark.slow
 BATTLES = Path("evals/arena/battles.db")
@@ -31,6 +32,11 @@ class Rater:
 
     def post(self, path: str, body: Any = None) -> Any:
         return self._send(path, body or {})[0]
+
+    def read(self, path: str) -> bytes:
+        """A stream, to its end."""
+        with urllib.request.urlopen(urllib.request.Request(self._root + path, headers=self._headers)) as response:
+            return bytes(response.read())
 
     def _send(self, path: str, body: Any) -> tuple[Any, Any]:
         request = urllib.request.Request(self._root + path, json.dumps(body).encode(), self._headers)
@@ -99,3 +105,18 @@ def test_a_port_that_is_taken_is_named_with_one_that_is_free() -> None:
             running.bound("127.0.0.1", port)
 
     assert re.fullmatch(r"--port \d+ is free", raised.value.hint)
+
+
+def test_models_on_this_machine_answer_live(tmp_path: Path) -> None:
+    for seed, name in enumerate(("first", "second")):
+        tiny_llama(tmp_path / name, seed=seed)
+    with serving(tmp_path, "--live", "./first", "./second", "--max-new-tokens", "8") as served:
+        rater = Rater(served.root, "Ann")
+        battle = rater.post("api/now")["battle"]["id"]
+        rater.post(f"api/battles/{battle}/ask", {"text": "Hello"})
+        rater.read(f"api/battles/{battle}/stream")
+        found = rater.post("api/now")["battle"]
+
+    (turn,) = found["turns"]
+    assert turn["prompt"] == "Hello"
+    assert turn["a"] != turn["b"]
