@@ -11,7 +11,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -21,6 +22,7 @@ from align_cli import files
 from align_cli.errors import DataError, Problem, UsageError
 from align_cli.evals import records
 from align_cli.evals.benchmark import Answer
+from align_cli.evals.judgments import judgment_of
 
 FACTS, ANSWERS, JUDGMENTS = "evaluation.json", "answers.jsonl", "judgments.jsonl"
 REPORT, PAGE = "report.json", "report.html"
@@ -68,15 +70,21 @@ class Evaluation:
         """What is there, by question, in the order of the turns."""
         found: dict[int | str, list[Answer]] = {}
         place = self.path / ANSWERS
-        for record in records.read(place).values():
-            found.setdefault(record["question_id"], []).append(answer_of(record))
+        for key, record in records.read(place).items():
+            with _named(place, key):
+                found.setdefault(record["question_id"], []).append(answer_of(record))
         for turns in found.values():
             turns.sort(key=lambda answer: answer.turn)
         return found
 
     def judgments(self) -> list[dict[str, Any]]:
         """All judgments, of all judges, in the order in which they came."""
-        return list(records.read(self.path / JUDGMENTS).values())
+        place = self.path / JUDGMENTS
+        found = records.read(place)
+        for key, record in found.items():
+            with _named(place, key):
+                judgment_of(record)
+        return list(found.values())
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Write down how answers are made, or see that those which are there were made in the same way.
@@ -129,6 +137,18 @@ def answer_of(record: Mapping[str, Any]) -> Answer:
 def slug(name: str) -> str:
     """A model's name as a folder's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
+
+
+@contextmanager
+def _named(place: Path, key: str) -> Iterator[None]:
+    """A record that lacks what its kind has is named: somebody else wrote it, or changed it."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError) as cause:
+        raise DataError(
+            f'{place}: the record "{key}" is not whole: {type(cause).__name__}: {cause}',
+            hint="restore the file from a copy, or take the line out: what it held is then done again",
+        ) from None
 
 
 def _differences(old: Any, new: Any, where: str) -> list[Problem]:

@@ -98,10 +98,11 @@ def work(
         else:
             pending[key] = Pending(key=key, ask=ask, home=models[home].path)
     expected = sum(len(question.turns) for question in questions) * len(models)
+    there = sum(len(found.get(question.id, ())) for found in answers.values() for question in questions)
     return Work(
         pending=list(pending.values()),
         done=len(done),
-        unanswered=expected - sum(len(turns) for found in answers.values() for turns in found.values()),
+        unanswered=expected - there,
         states=dict(sorted(states.items())),
     )
 

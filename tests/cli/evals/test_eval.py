@@ -297,6 +297,29 @@ def test_wrong_input_is_told_in_plain_words(brief, given, said):
     assert "Traceback" not in done.err
 
 
+@pytest.mark.parametrize("name", ["answers.jsonl", "judgments.jsonl"])
+@pytest.mark.parametrize(("line", "said"), [("nonsense", ":2: this line is no record"), ('{"key": "x"}', '"x" is not')])
+def test_a_damaged_file_is_named_with_its_place(brief, server, tmp_path, name, line, said):
+    brief(*words(server))
+    place = tmp_path / OF_JUDGE / name
+    first, *rest = place.read_text().splitlines()
+    place.write_text("\n".join([first, line, *rest]) + "\n")
+
+    done = brief("report", "m")
+
+    assert done.code == 3
+    assert name in done.err
+    assert said in done.err
+
+
+def test_only_the_chosen_questions_count_as_unanswered(brief, server):
+    brief("generate", "m", "--endpoint", server.base_url)
+
+    done = brief("judge", "m", "--judge", "judge", "--judge-endpoint", server.base_url, "--first", "1", "--json")
+
+    assert (done.document["asked"], done.document["unanswered_turns"]) == (3, 0)
+
+
 def test_an_unknown_benchmark_is_told_with_those_there_are(align):
     done = align("eval", "mtbnch", "m")
 
