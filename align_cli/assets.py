@@ -109,7 +109,8 @@ def _in_folder(name: str, folder: Path, tried: list[Problem]) -> Path | None:
     """The asset from the user's folder, or None. A file that has its name and not its content is the user's mistake."""
     if not folder.is_dir():
         raise DataError(f"{folder} is no folder", hint=f"{FOLDER} names a folder that holds benchmarks' files")
-    for candidate in (folder / name, folder / name.rpartition("/")[2]):
+    _, _, below = name.partition("/")
+    for candidate in (folder / name, folder / below, folder / name.rpartition("/")[2]):
         if candidate.is_file():
             if files.digest_of_file(candidate) == sha256(name):
                 return candidate

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from align_cli import assets
+from align_cli import assets, registry
+from align_cli.errors import UsageError
 from align_cli.evals import folder
 from align_cli.evals.benchmark import Answer, Answers, Assets, Benchmark, Question
 from align_cli.evals.folder import Evaluation
@@ -44,7 +45,15 @@ class Choice:
     categories: tuple[str, ...] = ()
 
     def of(self, questions: Sequence[Question]) -> list[Question]:
-        """The chosen ones, in their order."""
+        """The chosen ones, in their order.
+
+        Raises:
+            UsageError: there is no such category.
+        """
+        known = list(dict.fromkeys(question.category for question in questions))
+        for category in self.categories:
+            if category not in known:
+                raise UsageError(f'there is no category "{category}"', hint=registry.suggest(category, known))
         taken: dict[str, int] = {}
         found = []
         for question in questions:

@@ -72,7 +72,9 @@ class Evaluation:
         place = self.path / ANSWERS
         for key, record in records.read(place).items():
             with _named(place, key):
-                found.setdefault(record["question_id"], []).append(answer_of(record))
+                answer = answer_of(record)
+                _demand(answer.text, str)
+                found.setdefault(answer.question_id, []).append(answer)
         for turns in found.values():
             turns.sort(key=lambda answer: answer.turn)
         return found
@@ -83,7 +85,9 @@ class Evaluation:
         found = records.read(place)
         for key, record in found.items():
             with _named(place, key):
-                judgment_of(record)
+                judgment = judgment_of(record)
+                _demand(judgment.text, str)
+                _demand(judgment.score, int, float, type(None))
         return list(found.values())
 
     def begin(self, facts: Mapping[str, Any]) -> None:
@@ -93,7 +97,13 @@ class Evaluation:
             UsageError: they were made otherwise; every difference is listed.
         """
         wanted = {"format": FORMAT, **facts}
-        if not self.facts:
+        there = bool(records.read(self.path / ANSWERS) or records.read(self.path / JUDGMENTS))
+        if there and not self.facts:
+            raise DataError(
+                f"{self.path}: there are answers and no {FACTS}: how they were made is not known",
+                hint=f"restore {FACTS} from a copy, or make all answers anew with --restart",
+            )
+        if not there:  # nothing depends yet on how an earlier attempt wanted them
             files.write_json(self.path / FACTS, wanted)
             self.__dict__.pop("facts", None)
             return
@@ -137,6 +147,11 @@ def answer_of(record: Mapping[str, Any]) -> Answer:
 def slug(name: str) -> str:
     """A model's name as a folder's name."""
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
+
+
+def _demand(value: Any, *kinds: type) -> None:
+    if not isinstance(value, kinds):
+        raise TypeError(f"{value!r} is no {' or '.join(kind.__name__ for kind in kinds if kind is not type(None))}")
 
 
 @contextmanager

@@ -108,11 +108,15 @@ def exclusive(folder: Path, what: str) -> Iterator[None]:
     `what` says what is being done, to whoever comes second.
 
     Raises:
-        UsageError: another process is at work there.
+        UsageError: another process is at work there, or nothing can be written there.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / ".lock"
-    with path.open("a+", encoding="utf-8") as file:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        opened = path.open("a+", encoding="utf-8")
+    except OSError as cause:
+        raise UsageError(f"{folder}: nothing can be written there: {cause.strerror or cause}") from None
+    with opened as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:

@@ -118,6 +118,7 @@ def facts(manner: Manner, **model) -> dict:
 
 def test_answers_made_otherwise_are_refused_with_every_difference(tmp_path):
     Evaluation(tmp_path).begin(facts(Manner()))
+    answering.keep(Journal(tmp_path / folder.ANSWERS))(answer(1, 1))
 
     with pytest.raises(UsageError, match="made otherwise") as refused:
         Evaluation(tmp_path).begin(facts(Manner(seed=1, temperature=0.5), base={"digest": "e"}))
@@ -129,6 +130,7 @@ def test_answers_made_otherwise_are_refused_with_every_difference(tmp_path):
 
 def test_the_same_manner_goes_on_under_another_name(tmp_path):
     Evaluation(tmp_path).begin(facts(Manner()))
+    answering.keep(Journal(tmp_path / folder.ANSWERS))(answer(1, 1))
 
     Evaluation(tmp_path).begin({**facts(Manner(), name="other"), "versions": {"torch": "9"}})
 

@@ -72,6 +72,18 @@ def order(model: str, how: Answering, questions: Questions, pace: Pace) -> Order
     """
     if how.engine not in ENGINES[:2]:
         raise UsageError(f'there is no engine "{how.engine}"', hint="transformers or vllm; --endpoint URL for a server")
+    local: dict[str, object] = {
+        "--engine": how.engine != "transformers",
+        "--dtype": how.dtype != "auto",
+        "--batch-size": how.batch_size,
+        "--chat-template": how.chat_template,
+        "--base": how.base,
+        "--revision": how.revision,
+        "--trust-remote-code": how.trust_remote_code,
+    }
+    idle = [option for option, value in local.items() if value]
+    if idle and how.endpoint:
+        raise UsageError(f"{', '.join(idle)}: these are the server's affair with --endpoint", hint="leave them out")
     if how.temperature is not None and how.temperature < 0:
         raise UsageError("--temperature is below 0")
     words.demand_positive("--max-new-tokens", how.max_new_tokens)

@@ -42,6 +42,11 @@ class Order:
     yes: bool
     dry_run: bool
 
+    @property
+    def is_agreed(self) -> bool:
+        """Whether nobody need be asked: `--yes`, or a server of one's own that has no price."""
+        return self.yes or (self.endpoint.is_near and self.prices is None)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Judged:
@@ -96,7 +101,7 @@ def order(
     if strange := [state for state in again if state not in judge.AGAIN]:
         raise UsageError(f'--retry: there is no state "{strange[0]}"', hint=f"one of {', '.join(judge.AGAIN)}")
     words.demand_positive("--max-cost", how.max_cost)
-    judge_name = how.judge or benchmark.judge
+    judge_name = benchmark.judge if how.judge is None else how.judge
     asked = endpoint(judge_name, base_url=how.judge_endpoint, key_env=how.judge_key_env, needs_key=not dry_run)
     # A server of one's own may have any name and costs nothing, unless somebody says otherwise.
     prices = None if asked.is_near and how.price is None else prices_of(judge_name, how.price)
@@ -135,17 +140,17 @@ def _mode(benchmark: Benchmark, mode: str, baseline: str | None, models: Sequenc
     return found
 
 
-def demand_yes(endpoint: Endpoint, *, yes: bool) -> None:
+def demand_yes(order: Order) -> None:
     """Raise where nobody could be asked whether money may be spent, before any work is done for it.
 
     Raises:
         UsageError: nobody is at a terminal, and `--yes` was not said.
     """
-    if yes or endpoint.is_near or is_terminal(sys.stdin):
+    if order.is_agreed or is_terminal(sys.stdin):
         return
     raise UsageError(
-        f"the judge at {endpoint.identity['endpoint']} may cost money, and nobody is here to be asked",
-        hint="--yes lets it; --max-cost USD limits it; align eval … judge --dry-run shows the estimate",
+        f"the judge at {order.endpoint.identity['endpoint']} may cost money, and nobody is here to be asked",
+        hint="--yes lets it; --max-cost USD limits it; the step judge with --dry-run shows the estimate",
     )
 
 
@@ -157,6 +162,8 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
         EndpointError: the judge cannot be had; what it said is kept.
         Interrupted: somebody stopped it; what the judge said is kept.
     """
+    if order.baseline and order.baseline.path.resolve() in [one.path.resolve() for one in evaluations]:
+        raise UsageError(f"{order.baseline.path}: this is the baseline, and the model that is held against it")
     with records.all_exclusive([one.path for one in evaluations], f"align eval {benchmark.name} judge"):
         work = judge.work(
             evaluations,
@@ -253,9 +260,9 @@ def _costs(order: Order, sums: Estimate) -> str:
 
 def _agree(order: Order) -> None:
     """Let a person at a terminal say yes; anybody else has to say so on the command line."""
-    if order.yes or order.endpoint.is_near:
+    if order.is_agreed:
         return
-    demand_yes(order.endpoint, yes=order.yes)
+    demand_yes(order)
     sys.stderr.write("go on? [y/N] ")
     sys.stderr.flush()
     if sys.stdin.readline().strip().lower() not in ("y", "yes"):

@@ -56,8 +56,12 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
     )
     document = made.as_dict()
     place = order.output_dir or _place(order.evaluations, benchmark)
-    files.write_json(place / REPORT, document)
-    files.write_text(place / PAGE, page.page(made))
+    try:
+        files.write_json(place / REPORT, document)
+        files.write_text(place / PAGE, page.page(made))
+    except OSError as cause:
+        where = "--output-dir gives the report another folder"
+        raise UsageError(f"{place}: the report cannot be written: {cause.strerror or cause}", hint=where) from None
     for plot in order.plots:
         pictures.write(made, plot)
     if as_json:

@@ -13,7 +13,7 @@ import typer
 from align_cli import stdout
 from align_cli.cli import documents
 from align_cli.cli.evals import generating, judging, places, reporting
-from align_cli.cli.evals.words import Answering, Judging, Output, Pace, Questions, Reporting
+from align_cli.cli.evals.words import Answering, Files, Judging, Output, Pace, Questions, Reporting
 from align_cli.cli.option_groups import takes
 from align_cli.evals.benchmark import Benchmark
 
@@ -75,7 +75,7 @@ def _run(
     generation = generating.order(model, answering, questions, pace)
     held = _one(benchmark, report.against)
     court = judging.order(benchmark, judge, questions, pace, [model])
-    judging.demand_yes(court.endpoint, yes=judge.yes)
+    judging.demand_yes(court)
     with stdout.reserved() as result:
         generated = generating.generate(generation, benchmark, _say)
         judged = judging.judged(court, benchmark, [generated.evaluation], _say)
@@ -120,20 +120,22 @@ def _judge(
     evaluations = [places.existing(word, benchmark.name) for word in runs]
     with stdout.reserved() as result:
         judged = judging.judged(order, benchmark, evaluations, _say)
-        following = [] if dry.dry_run else [f"align eval {benchmark.name} report {' '.join(runs)}"]
+        following = (
+            []
+            if dry.dry_run
+            else [f"align eval {benchmark.name} report {' '.join(runs)} --judge {order.endpoint.model}"]
+        )
         _finish(judged.as_dict(), following, result, as_json=output.as_json)
 
 
-@takes(_Report, Reporting, Questions, Output, argument=_Runs)
-def _report(
-    ctx: typer.Context, runs: list[str], of: _Report, report: Reporting, questions: Questions, output: Output
-) -> None:
+@takes(_Report, Reporting, Files, Output, argument=_Runs)
+def _report(ctx: typer.Context, runs: list[str], of: _Report, report: Reporting, where: Files, output: Output) -> None:
     """Compute the scores, and write a page with every answer and judgment."""
     benchmark: Benchmark = ctx.obj
     reporting.demand(report.plot or [])
     order = reporting.Order(
         evaluations=[places.existing(word, benchmark.name) for word in runs],
-        files=questions.files,
+        files=where.files,
         judge=of.judge,
         against=_one(benchmark, report.against),
         output_dir=of.output_dir,

@@ -24,7 +24,22 @@ class Output:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Questions:
+class Files:
+    """Where the benchmark's files are."""
+
+    assets: Annotated[
+        Path | None,
+        typer.Option("--assets", metavar="DIR", help="A folder with the benchmark's files; without a network."),
+    ] = None
+
+    @property
+    def files(self) -> Assets:
+        """As a benchmark takes them."""
+        return Assets(self.assets)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Questions(Files):
     """Which questions, and where the benchmark's files are."""
 
     first: Annotated[
@@ -32,10 +47,6 @@ class Questions:
     ] = None
     category: Annotated[
         list[str] | None, typer.Option("--category", metavar="NAME", help="Only this category; may be repeated.")
-    ] = None
-    assets: Annotated[
-        Path | None,
-        typer.Option("--assets", metavar="DIR", help="A folder with the benchmark's files; without a network."),
     ] = None
 
     @property
@@ -47,11 +58,6 @@ class Questions:
         """
         demand_positive("--first", self.first)
         return Choice(first=self.first, categories=tuple(self.category or ()))
-
-    @property
-    def files(self) -> Assets:
-        """Where their files are."""
-        return Assets(self.assets)
 
 
 @dataclass(frozen=True, kw_only=True)

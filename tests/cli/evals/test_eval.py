@@ -225,7 +225,7 @@ def test_a_dry_run_tells_the_cost_without_a_key(brief, server):
 
 def test_a_spending_cap_stops_before_it_is_passed(brief, server):
     brief("generate", "m", "--endpoint", server.base_url)
-    judge = ["judge", "m", "--judge", "judge", "--judge-endpoint", server.base_url, "--price", "1000,1000"]
+    judge = ["judge", "m", "--judge", "judge", "--judge-endpoint", server.base_url, "--price", "1000,1000", "--yes"]
 
     done = brief(*judge, "--max-cost", "0.75", "--in-flight", "1")
 
@@ -277,6 +277,9 @@ def test_first_answers_some_and_the_rest_may_follow(brief, server):
     [
         (["generate", "m", "--engine", "tgi"], 'there is no engine "tgi"'),
         (["generate", "m", "--endpoint", "nonsense"], "is no http address"),
+        (["generate", "m", "--endpoint", "http://localhost:1/v1", "--dtype", "float16"], "the server's affair"),
+        (["generate", "m", "--endpoint", "http://localhost:1/v1", "--category", "one wrd"], "did you mean one word?"),
+        (["generate", "m", "--endpoint", "http://localhost:1/v1", "--output-dir", "/proc/x"], "nothing can be written"),
         (["generate", "./nowhere"], "./nowhere"),
         (["judge", "m"], "m: there are no brief answers of it"),
         (["judge", "m", "--mode", "pairwise-all"], 'brief has no mode "pairwise-all"'),
@@ -318,6 +321,34 @@ def test_only_the_chosen_questions_count_as_unanswered(brief, server):
     done = brief("judge", "m", "--judge", "judge", "--judge-endpoint", server.base_url, "--first", "1", "--json")
 
     assert (done.document["asked"], done.document["unanswered_turns"]) == (3, 0)
+
+
+def test_answers_are_not_adopted_by_another_manner(brief, server, tmp_path):
+    brief("generate", "m", "--endpoint", server.base_url)
+    (tmp_path / OF_JUDGE / "evaluation.json").unlink()
+
+    done = brief("generate", "m", "--endpoint", server.base_url, "--seed", "9")
+
+    assert done.code == 3
+    assert "how they were made is not known" in done.err
+
+
+def test_a_first_attempt_that_failed_binds_nobody(brief, server):
+    failed = brief("generate", "m", "--endpoint", "http://127.0.0.1:1/v1")
+
+    done = brief("generate", "m", "--endpoint", server.base_url, "--json")
+
+    assert failed.code == 6
+    assert done.document["answered"] == NUM_TURNS
+
+
+def test_a_local_server_with_a_price_is_asked_only_after_a_yes(brief, server):
+    brief("generate", "m", "--endpoint", server.base_url)
+    judge = ["judge", "m", "--judge", "judge", "--judge-endpoint", server.base_url, "--price", "1,1"]
+
+    refused, agreed = brief(*judge), brief(*judge, "--yes")
+
+    assert (refused.code, agreed.code) == (2, 0)
 
 
 def test_an_unknown_benchmark_is_told_with_those_there_are(align):

@@ -36,9 +36,22 @@ def judged(document: Mapping[str, Any], following: Sequence[str], stream: TextIO
         rows += _odd(document["states"])
     else:
         rows.append(("judged", f"nothing was asked; {count(document['were_there'], 'judgment')} are there"))
+        rows += _estimated(document["estimate"])
     if document["unanswered_turns"]:
         rows.append(("unanswered", f"{count(document['unanswered_turns'], 'turn')} have no answer, so no judgment"))
     _emit("Judgments", rows, document["notes"], following, stream)
+
+
+def _estimated(estimate: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What the requests that are missing would take."""
+    if not estimate["requests"]:
+        return []
+    rows = [("missing", count(estimate["requests"], "request"))]
+    rows.append(("tokens", f"about {estimate['prompt_tokens']:,} in and {estimate['completion_tokens']:,} out"))
+    if estimate["likely"] is not None:
+        most = f", at most ${estimate['at_most']:,.2f}" if estimate["at_most"] is not None else ""
+        rows.append(("cost", f"about ${estimate['likely']:,.2f}{most}"))
+    return [*rows, ("counted", estimate["how"])]
 
 
 def _odd(states: Mapping[str, int]) -> list[tuple[str, str]]:
