@@ -8,7 +8,7 @@ from align_cli.cli.evals import arena_report, arena_serve
 
 app = typer.Typer(
     name="arena",
-    help="Let people vote on the answers of models, and rate the models by the votes.",
+    help="Let people vote on answers blindly, and rate the models.",
     no_args_is_help=True,
     rich_markup_mode=None,
     add_completion=False,
