@@ -15,7 +15,7 @@ from align_cli.evals.benchmark import Benchmark
 _WHOLE = "run"
 _LIST = "ls"
 #: No benchmark: a group of commands of its own, imported when it is used.
-_ARENA = ("arena", "Let people vote on the answers of models, and rate the models by the votes.")
+_ARENA = ("arena", "Let people vote on answers blindly, and rate the models.")
 
 
 class _Benchmarks(TyperGroup):
