@@ -50,8 +50,6 @@ class Work:
     """Turns of the benchmark's questions that have no answer, over all models."""
     states: Mapping[str, int] = field(default_factory=dict)
     """Of what is there."""
-    unsure: int = 0
-    """Requests that were on their way when an earlier run was killed: they may have been paid for."""
 
 
 def work(

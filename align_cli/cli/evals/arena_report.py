@@ -70,7 +70,10 @@ def _report(app: typer.Typer) -> None:
         ] = None,
         as_json: words.Json = False,
     ) -> None:
-        """Rate the models by the votes: Bradley–Terry ratings, how sure they are, how far raters agree."""
+        """Rate the models by the votes.
+
+        Bradley–Terry ratings, how sure they are, and how far raters agree.
+        """
         method = _method(interval, rounds, seed, anchor)
         reporting.demand(plot or ())
         log = reading.read(places)
@@ -87,7 +90,10 @@ def _import(app: typer.Typer) -> None:
         to: Annotated[Path, typer.Option("--to", metavar="FILE", help="A .db of the arena, or a new .jsonl.")],
         as_json: words.Json = False,
     ) -> None:
-        """Take over battle logs, of Chatbot Arena's formats and others, into the arena."""
+        """Take over battle logs.
+
+        Those of Chatbot Arena's formats, and others.
+        """
         log = reading.read(places)
         if reading.is_database(to):
             new = reading.keep(to, log.battles)
@@ -118,7 +124,10 @@ def _export(app: typer.Typer) -> None:
         ] = "chatbot-arena",
         as_json: words.Json = False,
     ) -> None:
-        """Write battles for other programs, or as align's own JSON lines."""
+        """Write battles for other programs.
+
+        Or as align's own JSON lines.
+        """
         if format not in _FORMATS:
             raise UsageError(f'--format: there is no "{format}"', hint=registry.suggest(format, _FORMATS))
         if to.suffix.lower() not in ((".jsonl",) if format == "align" else (".jsonl", ".json")):

@@ -109,8 +109,9 @@ def register(app: typer.Typer) -> None:
 
 @takes(Stored, Live, Serving, argument=_Models)
 def _serve(ctx: typer.Context, given: list[str], stored: Stored, live: Live, serving: Serving) -> None:
-    """Let people vote, blind, on the answers of models: in a browser, on this machine or a network.
+    """Let people vote blindly, in a browser.
 
+    On this machine or a network, on stored answers or live ones.
     A rater sees a prompt and two answers, votes, and learns the names only then.
     """
     from align_cli.evals import records

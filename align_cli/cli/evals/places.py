@@ -13,6 +13,8 @@ from align_cli.evals.folder import Evaluation
 
 #: In a run's folder, and in the working directory.
 EVALS = "evals"
+#: What is told of a report's overall score -> its name there.
+_OVERALL = {"score": "value", "low": "low", "high": "high", "verdicts": "n"}
 
 
 def of_model(word: str, benchmark: str, output_dir: Path | None, name: str | None = None) -> Evaluation:
@@ -74,11 +76,11 @@ def reported(run: Path) -> list[dict[str, Any]]:
     found = []
     for place in sorted((run / EVALS).glob(f"*/{folder.FACTS}")):
         row: dict[str, Any] = {"benchmark": place.parent.name, "folder": str(place.parent), "judge": None}
-        row |= {"score": None, "low": None, "high": None, "pairs": 0}
+        row |= {"score": None, "low": None, "high": None, "verdicts": 0, "pairs": 0}
         with suppress(OSError, ValueError, KeyError, IndexError, TypeError):  # no report yet, or one of another version
             report = files.read_json(place.with_name(folder.REPORT))
             overall = report["models"][0]["overall"]
-            row |= {"score": overall["value"], "low": overall["low"], "high": overall["high"]}
+            row |= {name: overall[key] for name, key in _OVERALL.items()}
             row |= {"judge": report["judge"] and report["judge"]["name"], "pairs": len(report["pairs"])}
         found.append(row)
     return found

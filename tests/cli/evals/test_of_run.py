@@ -19,6 +19,7 @@ def test_a_runs_evaluations_are_in_its_story(align, brief, server, tmp_path):
     overall = reported.document["report"]["models"][0]["overall"]
     (told,) = after.document["evaluations"]
     assert (told["benchmark"], told["score"], told["judge"]) == ("brief", overall["value"], "judge")
+    assert told["verdicts"] == overall["n"] == 4
 
 
 def test_a_run_without_evaluations_says_nothing_of_them(align, tmp_path):

@@ -7,7 +7,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
-from align_cli.cli.render.page import heading, pairs
+from align_cli.cli.render.page import count, heading, pairs
 from align_cli.cli.signs import one_line
 
 
@@ -19,6 +19,7 @@ def evaluations(view: Mapping[str, Any]) -> list[RenderableType]:
         if one["score"] is not None:
             score = f"{one['score']:.2f}"
             score += f" ({one['low']:.2f} to {one['high']:.2f})" if one["low"] is not None else ""
-            score += f", judged by {one['judge']}" if one["judge"] else ""
+            score += f", {count(one['verdicts'], 'verdict')}"
+            score += f" of {one['judge']}" if one["judge"] else ""
         rows.append((one["benchmark"], one_line(score)))
     return [heading("Evaluations"), pairs(rows)] if rows else []
