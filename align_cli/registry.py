@@ -30,6 +30,8 @@ _BUILT_IN: dict[str, dict[str, str]] = {
         "sft": "align_cli.tasks.sft:TASK",
     },
     BENCHMARKS: {
+        "alpacaeval": "align_cli.evals.alpacaeval:BENCHMARK",
+        "alpacaeval1": "align_cli.evals.alpacaeval:BENCHMARK_1",
         "mtbench": "align_cli.evals.mtbench:BENCHMARK",
     },
 }

@@ -8,10 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from align_cli import assets
 from align_cli.files import digest_of
+
+if TYPE_CHECKING:
+    from align_cli.evals.report.addition import Addition
+    from align_cli.evals.report.material import Material
 
 #: How answers are judged: each alone; against one model's; those of every two models. The last two are asked twice,
 #: with the answers in either order.
@@ -81,6 +85,10 @@ class Ask:
     """Of the request: temperature, max_tokens, …"""
     game: int = 1
     """1: the first model's answer is shown first; 2: the same two in the other order."""
+    reference: str = ""
+    """Name of the reference answers that it shows beside them; empty: it shows none."""
+    known: Verdict | None = None
+    """The verdict, where nobody need be asked for it."""
 
     def key(self, judge: Mapping[str, str]) -> str:
         """Digest of everything that makes the reply: equal asks to the same judge are asked once.
@@ -114,7 +122,19 @@ class Judging:
     """Of `answers`, for `pairwise-baseline`."""
     references: str = ""
     """Which set of reference answers, where a benchmark has several; empty for its usual one."""
+    reference: Reference | None = None
+    """Reference answers of the user's own, instead of a set."""
     assets: Assets = field(default_factory=lambda: Assets())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reference:
+    """Answers that a judge is shown beside a model's."""
+
+    name: str
+    """Whose they are."""
+    answers: Mapping[int | str, Sequence[str]]
+    """By question, a text a turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +151,17 @@ class Assets:
             DataError: no place has it.
         """
         return assets.path(name, folder=self.folder)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Computing:
+    """How a benchmark's own figures are computed, where there is a choice."""
+
+    assets: Assets = field(default_factory=Assets)
+    as_original: bool = False
+    """As the original program computes them, its faults included."""
+    length_control: Path | None = None
+    """Data for length control of the user's own, instead of the benchmark's."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,13 +191,21 @@ class Benchmark:
     """What a judge is to be sent, for answers that are there."""
     read: Callable[[Ask, str], Verdict]
     """A judge's reply, read. Never raises for any text."""
+    read_reply: Callable[[Ask, Any], Verdict] | None = None
+    """Where its words are not enough (the probabilities of tokens): the endpoint's JSON, read instead of them."""
     judge: str
     """The judge that published scores were made with; asked where no other is named."""
     scale: tuple[float, float] = (1.0, 10.0)
     """Lowest and highest score of an answer judged alone."""
+    score: str = "score"
+    """What a score is called."""
     modes: tuple[Mode, ...] = ("single",)
     references: tuple[str, ...] = ()
     """Sets of reference answers, the usual one first."""
+    own_reference: Callable[[Path, Sequence[Question]], Reference] | None = None
+    """Reads reference answers of the user's own from a file; None: only its own sets will do."""
+    addition: Callable[[Material, Computing], Addition] | None = None
+    """What its report says beyond the mean scores."""
     formats: tuple[Format, ...] = ()
     """What `import` and `export` know, the usual one first."""
     files: tuple[str, ...] = ()

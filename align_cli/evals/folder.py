@@ -5,6 +5,8 @@
     evaluation.json   which model, how it was asked, which questions; written before the first answer
     answers.jsonl     what the model said, a turn a line
     judgments.jsonl   what judges were sent and said, a request a line; several judges share it
+    questions.jsonl   the questions, where they are not the benchmark's own
+    references/       reference answers that judges were shown, where they are not the benchmark's own
     report.json       made of the three by `report`, and so is report.html
 """
 
@@ -21,10 +23,11 @@ from typing import Any
 from align_cli import files
 from align_cli.errors import DataError, Problem, UsageError
 from align_cli.evals import records
-from align_cli.evals.benchmark import Answer
+from align_cli.evals.benchmark import Answer, Question, Reference
 from align_cli.evals.judgments import judgment_of
 
 FACTS, ANSWERS, JUDGMENTS = "evaluation.json", "answers.jsonl", "judgments.jsonl"
+QUESTIONS, REFERENCES = "questions.jsonl", "references"
 REPORT, PAGE = "report.json", "report.html"
 FORMAT = 1
 
@@ -89,6 +92,57 @@ class Evaluation:
                 _demand(judgment.text, str)
                 _demand(judgment.score, int, float, type(None))
         return list(found.values())
+
+    def questions(self) -> list[Question] | None:
+        """The questions, where they are not the benchmark's own."""
+        place = self.path / QUESTIONS
+        if not place.is_file():
+            return None
+        found = []
+        for key, record in records.read(place).items():
+            with _named(place, key):
+                known = {name: record[name] for name in Question.__slots__ if name in record}
+                found.append(Question(**{**known, "turns": tuple(record["turns"])}))
+        return found
+
+    def reference(self, name: str) -> Reference | None:
+        """Reference answers that judges were shown, and that are not the benchmark's own; None where there are none.
+
+        Raises:
+            DataError: the file cannot be read.
+        """
+        place = self._reference(name)
+        try:
+            found = files.read_json(place)
+            answers = {question: [str(text) for text in turns] for question, turns in found["answers"]}
+        except FileNotFoundError:
+            return None
+        except (OSError, ValueError, KeyError, TypeError) as cause:
+            raise DataError(f"{place}: cannot be read: {cause}", hint="restore the file from a copy") from None
+        return Reference(name=name, answers=answers)
+
+    def keep_reference(self, reference: Reference) -> None:
+        """Write down reference answers that a judge is about to be shown.
+
+        Raises:
+            UsageError: others of that name are there.
+        """
+        there = self.reference(reference.name)
+        if there is None:
+            told = {"name": reference.name, "answers": [[key, list(turns)] for key, turns in reference.answers.items()]}
+            files.write_json(self._reference(reference.name), told)
+            return
+        ours = {key: list(turns) for key, turns in reference.answers.items()}
+        changed = [key for key, turns in there.answers.items() if ours.get(key) != list(turns)]
+        if changed or ours.keys() != there.answers.keys():
+            raise UsageError(
+                f'{self._reference(reference.name)}: these are other answers of "{reference.name}": '
+                f"{len(changed)} of {len(there.answers)} differ",
+                hint="verdicts beside two references of one name cannot be told apart: judge in another folder",
+            )
+
+    def _reference(self, name: str) -> Path:
+        return self.path / REFERENCES / f"{slug(name)}.json"
 
     def begin(self, facts: Mapping[str, Any]) -> None:
         """Write down how answers are made, or see that those which are there were made in the same way.

@@ -13,10 +13,22 @@ from align_cli.errors import UsageError
 from align_cli.evals import judgments
 from align_cli.evals.asking.endpoint import Endpoint
 from align_cli.evals.asking.outcome import Outcome, Request
-from align_cli.evals.benchmark import Answers, Ask, Assets, Benchmark, Judging, JudgmentState, Mode, Question
+from align_cli.evals.benchmark import (
+    Answers,
+    Ask,
+    Assets,
+    Benchmark,
+    Judging,
+    JudgmentState,
+    Mode,
+    Question,
+    Reference,
+    Verdict,
+)
 from align_cli.evals.folder import JUDGMENTS, Evaluation
 from align_cli.evals.judgments import Judgment
 from align_cli.evals.records import Journal
+from align_cli.evals.remembered import Remembered
 
 #: States that are not asked for again by themselves: the reply was paid for, or would be the same.
 FINAL: tuple[JudgmentState, ...] = ("ok", "unreadable", "filtered", "too_long", "refused")
@@ -32,6 +44,8 @@ class Pending:
     ask: Ask
     home: Path
     """The evaluation's folder that keeps it."""
+    outcome: Outcome | None = None
+    """What the judge said to the same when another evaluation asked it."""
 
     @property
     def request(self) -> Request:
@@ -51,6 +65,16 @@ class Work:
     states: Mapping[str, int] = field(default_factory=dict)
     """Of what is there."""
 
+    @property
+    def to_ask(self) -> list[Pending]:
+        """What has to be sent."""
+        return [one for one in self.pending if one.outcome is None and one.ask.known is None]
+
+    @property
+    def remembered(self) -> int:
+        """How many another evaluation has asked."""
+        return sum(one.outcome is not None for one in self.pending)
+
 
 def work(
     evaluations: Sequence[Evaluation],
@@ -62,9 +86,11 @@ def work(
     baseline: Evaluation | None,
     references: str,
     files: Assets,
+    reference: Reference | None = None,
     again: Iterable[str] = (),
+    shared: Remembered | None = None,
 ) -> Work:
-    """What is still to be asked. `again` are states that are asked anew.
+    """What is still to be asked. `again` are states that are asked anew; `shared` is what other evaluations asked.
 
     Raises:
         UsageError: two evaluations are of models with one name, or a pair is to be judged of one model.
@@ -77,6 +103,7 @@ def work(
         answers=answers,
         baseline=baseline.model if baseline else None,
         references=references,
+        reference=reference,
         assets=files,
     )
     kept = {name: Journal(one.path / JUDGMENTS).records for name, one in models.items()}
@@ -94,7 +121,8 @@ def work(
             done.add(key)
             states[record["state"]] += 1
         else:
-            pending[key] = Pending(key=key, ask=ask, home=models[home].path)
+            found = shared.find(ask, judge, key) if shared and ask.known is None else None
+            pending[key] = Pending(key=key, ask=ask, home=models[home].path, outcome=found)
     expected = sum(len(question.turns) for question in questions) * len(models)
     there = sum(len(found.get(question.id, ())) for found in answers.values() for question in questions)
     return Work(
@@ -106,18 +134,35 @@ def work(
 
 
 def judged(
-    benchmark: Benchmark, endpoint: Endpoint, work: Work, on_judgment: Callable[[Judgment], None]
+    benchmark: Benchmark,
+    endpoint: Endpoint,
+    work: Work,
+    on_judgment: Callable[[Judgment], None],
+    shared: Remembered | None = None,
 ) -> Callable[[Outcome], None]:
-    """What the client calls with each outcome: it is read, and on the disk before `on_judgment` hears of it."""
+    """What the client calls with each outcome: it is read, and on the disk before `on_judgment` hears of it.
+
+    What is known without asking is written down at once, before this returns.
+    """
     by_key = {pending.key: pending for pending in work.pending}
     journals = {home: Journal(home / JUDGMENTS) for home in dict.fromkeys(one.home for one in work.pending)}
+
+    def keep(pending: Pending, judgment: Judgment) -> None:
+        journals[pending.home].add(judgments.record_of(judgment))
+        on_judgment(judgment)
 
     def call(outcome: Outcome) -> None:
         pending = by_key[outcome.key]
         judgment = _judgment(benchmark, endpoint, pending.ask, outcome)
-        journals[pending.home].add(judgments.record_of(judgment))
-        on_judgment(judgment)
+        if shared and pending.outcome is None and judgment.state == "ok":
+            shared.keep(pending.ask, endpoint.identity, outcome)
+        keep(pending, judgment)
 
+    for pending in work.pending:
+        if pending.ask.known is not None:
+            keep(pending, _settled(endpoint, pending.ask, pending.ask.known))
+        elif pending.outcome is not None:
+            call(pending.outcome)
     return call
 
 
@@ -134,10 +179,17 @@ def _judgment(benchmark: Benchmark, endpoint: Endpoint, ask: Ask, outcome: Outco
     }
     if outcome.state != "ok" and outcome.state != "length":  # two tests: mypy narrows them
         return judgments.unanswered(ask, endpoint.identity, outcome.state, outcome.why, **known)
+    if benchmark.read_reply is not None:
+        return judgments.replied(ask, endpoint.identity, benchmark.read_reply(ask, outcome.reply), **known)
     verdict = benchmark.read(ask, outcome.text)
     if verdict.unreadable and outcome.state == "length":
         verdict = replace(verdict, unreadable=f"{verdict.unreadable}; the reply was cut at max_tokens")
     return judgments.replied(ask, endpoint.identity, verdict, **known)
+
+
+def _settled(endpoint: Endpoint, ask: Ask, verdict: Verdict) -> Judgment:
+    """A verdict that nobody was asked for: it cost nothing, and there is no reply."""
+    return judgments.replied(ask, endpoint.identity, verdict, text="", cost=0.0, tstamp=round(time.time(), 3))
 
 
 def _named(evaluations: Sequence[Evaluation]) -> dict[str, Evaluation]:

@@ -23,6 +23,8 @@ class Judgment:
     judge: Mapping[str, str]
     """`model` and `endpoint`; the endpoint is empty where nobody knows it."""
     prompt: str
+    reference: str = ""
+    """Whose reference answers were shown beside them; empty: none were."""
     request: Mapping[str, Any] | None = None
     """`messages` and `parameters`; None where only the user's message is known."""
     user_prompt: str = ""
@@ -102,6 +104,7 @@ def _of(ask: Ask, judge: Mapping[str, str], state: JudgmentState, **known: Any) 
         models=ask.models,
         judge={"model": judge["model"], "endpoint": judge["endpoint"]},
         prompt=ask.prompt,
+        reference=ask.reference,
         request={"messages": [dict(message) for message in ask.messages], "parameters": dict(ask.parameters)},
         state=state,
         **known,

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from align_cli.cli.evals import places, words
+from align_cli.cli.evals.references import references_of
 from align_cli.cli.evals.words import Judging, Pace, Questions
 from align_cli.cli.text import is_terminal
 from align_cli.errors import Interrupted, UsageError
@@ -18,10 +19,13 @@ from align_cli.evals.answering import Choice
 from align_cli.evals.asking.endpoint import Endpoint, endpoint
 from align_cli.evals.asking.limits import Limits
 from align_cli.evals.asking.prices import Estimate, Prices, estimate, prices_of
-from align_cli.evals.benchmark import MODES, Assets, Benchmark, Mode
+from align_cli.evals.benchmark import MODES, Assets, Benchmark, Mode, Reference
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment
+from align_cli.evals.remembered import Remembered
 
+#: After so many replies, none of which can be read, the judge or its endpoint is the wrong one.
+_HOPELESS = 20
 _PROMISE = "stopping: replies that are on their way are awaited, and everything is kept"
 
 
@@ -33,12 +37,15 @@ class Order:
     mode: Mode
     baseline: Evaluation | None
     references: str
+    """A set's name, or that of `reference`."""
+    reference: Reference | None
     choice: Choice
     files: Assets
     limits: Limits
     prices: Prices | None
     max_cost: float | None
     again: tuple[str, ...]
+    shared: Remembered | None
     yes: bool
     dry_run: bool
 
@@ -94,9 +101,6 @@ def order(
         UsageError: naming the option.
     """
     mode = _mode(benchmark, how.mode, how.baseline, models)
-    if how.references and how.references not in benchmark.references:
-        known = ", ".join(benchmark.references) or "none"
-        raise UsageError(f'{benchmark.name} has no references "{how.references}"', hint=f"there are: {known}")
     again = tuple(how.retry or ())
     if strange := [state for state in again if state not in judge.AGAIN]:
         raise UsageError(f'--retry: there is no state "{strange[0]}"', hint=f"one of {', '.join(judge.AGAIN)}")
@@ -110,17 +114,21 @@ def order(
             f"--max-cost: the price of {judge_name} is not known",
             hint="--price IN,OUT says what a million tokens cost, in USD; --price 0,0 for a server of your own",
         )
+    references, reference = references_of(benchmark, how.reference, questions.files)
     return Order(
         endpoint=asked,
         mode=mode,
         baseline=places.existing(how.baseline, benchmark.name) if how.baseline else None,
-        references=how.references or "",
+        references=references,
+        reference=reference,
         choice=questions.choice,
         files=questions.files,
         limits=pace.limits,
         prices=prices,
         max_cost=how.max_cost,
         again=again,
+        # What a name at a server of one's own stands for may change from day to day.
+        shared=Remembered() if (not asked.is_near if how.share is None else how.share) else None,
         yes=how.yes,
         dry_run=dry_run,
     )
@@ -173,10 +181,12 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
             mode=order.mode,
             baseline=order.baseline,
             references=order.references,
+            reference=order.reference,
             files=order.files,
             again=order.again,
+            shared=order.shared,
         )
-        sums = estimate([pending.request for pending in work.pending], order.prices)
+        sums = estimate([pending.request for pending in work.to_ask], order.prices)
         said: dict[str, Any] = {
             "evaluations": evaluations,
             "estimate": asdict(sums),
@@ -188,7 +198,11 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
         say(_told(order, work, sums))
         if not work.pending or order.dry_run:
             return Judged(asked=0, **said)
-        _agree(order)
+        if work.to_ask:
+            _agree(order)
+        if order.reference is not None:
+            for one in evaluations:
+                one.keep_reference(order.reference)
         return _ask(order, benchmark, work, said)
 
 
@@ -202,6 +216,7 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
     total = work.done + len(work.pending)
     with render.counting(sys.stderr, "judgments") as counter, listening(counter.say, _PROMISE) as stop:
         counter.show(work.done, total)
+        hopeless: list[str] = []
 
         def count(judgment: Judgment) -> None:
             nonlocal spent
@@ -213,19 +228,27 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
             if odd := states.total() - states["ok"]:
                 aside += f", {odd} without a verdict"
             counter.show(work.done + states.total(), total, aside, left)
+            if states["unreadable"] == states.total() == _HOPELESS < len(work.to_ask):
+                hopeless.append(judgment.why)
 
+        keep = judge.judged(benchmark, order.endpoint, work, count, order.shared)
         try:
             tally = ask_all(
                 order.endpoint,
-                [pending.request for pending in work.pending],
+                [pending.request for pending in work.to_ask],
                 limits=order.limits,
                 prices=order.prices,
                 max_cost=order.max_cost,
-                on_outcome=judge.judged(benchmark, order.endpoint, work, count),
-                is_stopped=lambda: stop.asked,
+                on_outcome=keep,
+                is_stopped=lambda: stop.asked or bool(hopeless),
                 say=counter.say,
             )
         except Interrupted as error:
+            if hopeless:
+                raise UsageError(
+                    f"none of the first {_HOPELESS} replies of {order.endpoint.model} has a verdict: {hopeless[0]}",
+                    hint="they are kept; --retry unreadable asks again; is this judge fit for this benchmark?",
+                ) from error
             raise stop.error(
                 f"stopped; {work.done + states.total()} of {total} judgments are there and kept",
                 hint="the same command goes on from there; nothing that was answered is asked again",
@@ -243,10 +266,13 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
 def _told(order: Order, work: judge.Work, sums: Estimate) -> str:
     """What is about to happen, in a sentence."""
     where = order.endpoint.identity["endpoint"]
+    if work.pending and not work.to_ask:
+        return f"{order.endpoint.model}: nothing to ask: {len(work.pending)} verdicts are known already"
     if not work.pending:
         return f"{order.endpoint.model}: nothing to do: all {work.done} judgments are there"
     there = f" ({work.done} are there)" if work.done else ""
-    return f"{order.endpoint.model} at {where}: {len(work.pending)} requests{there}, {_costs(order, sums)}"
+    known = f", {work.remembered} are known from other evaluations" if work.remembered else ""
+    return f"{order.endpoint.model} at {where}: {len(work.to_ask)} requests{there}{known}, {_costs(order, sums)}"
 
 
 def _costs(order: Order, sums: Estimate) -> str:

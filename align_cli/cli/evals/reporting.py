@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
 
 from align_cli import files
 from align_cli.cli import documents
 from align_cli.cli.evals import places
+from align_cli.cli.evals.words import Reporting
 from align_cli.errors import GateError, UsageError
-from align_cli.evals.benchmark import Assets, Benchmark
+from align_cli.evals.benchmark import Assets, Benchmark, Computing, Question
 from align_cli.evals.folder import PAGE, REPORT, Evaluation, slug
 
 
@@ -22,6 +23,8 @@ class Order:
     evaluations: Sequence[Evaluation]
     files: Assets
     judge: str | None = None
+    reference: str | None = None
+    computing: Computing = field(default_factory=Computing)
     against: Evaluation | None = None
     output_dir: Path | None = None
     plots: Sequence[Path] = ()
@@ -41,6 +44,24 @@ def demand(plots: Sequence[Path]) -> None:
             raise UsageError(f"--plot {plot}: the name must end in {' or '.join(SUFFIXES)}")
 
 
+def computing(benchmark: Benchmark, words: Reporting, assets: Assets) -> Computing:
+    """How the benchmark's own figures are computed.
+
+    Raises:
+        UsageError: it has none, or there is no such file.
+    """
+    given = [
+        option
+        for option, is_given in (("--as-original", words.as_original), ("--length-control", words.length_control))
+        if is_given
+    ]
+    if given and benchmark.addition is None:
+        raise UsageError(f"{benchmark.name} has no {given[0]}", hint="its figures are computed in one way only")
+    if words.length_control is not None and not words.length_control.is_file():
+        raise UsageError(f"--length-control {words.length_control}: there is no such file")
+    return Computing(assets=assets, as_original=words.as_original, length_control=words.length_control)
+
+
 def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool, done: dict[str, Any]) -> None:
     """Compute, write the files, print. `done` is what earlier steps of the same command have to tell.
 
@@ -50,9 +71,14 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
     from align_cli.evals.report import page, pictures
     from align_cli.evals.report import report as reports
 
-    questions = list(benchmark.questions(order.files))
     made = reports.make(
-        order.evaluations, benchmark=benchmark, questions=questions, judge=order.judge, against=order.against
+        order.evaluations,
+        benchmark=benchmark,
+        questions=_questions(order, benchmark),
+        judge=order.judge,
+        reference=order.reference,
+        against=order.against,
+        computing=order.computing,
     )
     document = made.as_dict()
     place = order.output_dir or _place(order.evaluations, benchmark)
@@ -75,6 +101,19 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
         _gate(document, order.fail_below)
 
 
+def _questions(order: Order, benchmark: Benchmark) -> list[Question]:
+    """The benchmark's, and those that evaluations bring with them; the former only where some evaluation needs them."""
+    every = [*order.evaluations, *([order.against] if order.against else [])]
+    own = [one.questions() for one in every]
+    found: list[Question] = list(benchmark.questions(order.files)) if None in own else []
+    known = {question.id for question in found}
+    for question in (question for its in own for question in its or ()):
+        if question.id not in known:
+            found.append(question)
+            known.add(question.id)
+    return found
+
+
 def _place(evaluations: Sequence[Evaluation], benchmark: Benchmark) -> Path:
     """One model's report lies with its answers; that of several beside them, under their names."""
     first, *others = evaluations
@@ -90,10 +129,10 @@ def _gate(document: dict[str, Any], lowest: float) -> None:
     for model in document["models"]:
         if model["is_against"]:
             continue
-        score = model["overall"]["value"]
-        if score is None:
-            below.append(f"{model['name']} has no score")
-        elif score < lowest:
-            below.append(f"{model['name']}: {score:.2f}")
+        headline = model["headline"]
+        if headline["value"] is None:
+            below.append(f"{model['name']} has no {headline['name']}")
+        elif headline["value"] < lowest:
+            below.append(f"{model['name']}: {headline['name']} {headline['value']:.2f}")
     if below:
         raise GateError(f"below {lowest:g}: {', '.join(below)}")

@@ -42,6 +42,10 @@ class _Report:
     """Whose judgments are reported, and where the report goes."""
 
     judge: Annotated[str | None, typer.Option("--judge", metavar="MODEL", help="Only what this judge said.")] = None
+    reference: Annotated[
+        str | None,
+        typer.Option("--reference", "--references", metavar="NAME", help="Only what was judged beside this reference."),
+    ] = None
     output_dir: Annotated[
         Path | None, typer.Option("--output-dir", metavar="DIR", help="Where report.json and report.html go.")
     ] = None
@@ -72,6 +76,7 @@ def _run(
     """
     benchmark: Benchmark = ctx.obj
     reporting.demand(report.plot or [])
+    reporting.computing(benchmark, report, questions.files)
     generation = generating.order(model, answering, questions, pace)
     held = _one(benchmark, report.against)
     court = judging.order(benchmark, judge, questions, pace, [model])
@@ -84,6 +89,8 @@ def _run(
             evaluations=[generated.evaluation, *([court.baseline] if court.baseline else [])],
             files=questions.files,
             judge=court.endpoint.model,
+            reference=court.references or None,
+            computing=reporting.computing(benchmark, report, questions.files),
             against=held,
             plots=report.plot or [],
             fail_below=report.fail_below,
@@ -137,6 +144,8 @@ def _report(ctx: typer.Context, runs: list[str], of: _Report, report: Reporting,
         evaluations=[places.existing(word, benchmark.name) for word in runs],
         files=where.files,
         judge=of.judge,
+        reference=of.reference,
+        computing=reporting.computing(benchmark, report, where.files),
         against=_one(benchmark, report.against),
         output_dir=of.output_dir,
         plots=report.plot or [],

@@ -164,8 +164,14 @@ class Judging:
     baseline: Annotated[
         str | None, typer.Option("--baseline", metavar="RUN", help="Whose answers the others are held against.")
     ] = None
-    references: Annotated[
-        str | None, typer.Option("--references", metavar="SET", help="Reference answers that the judge is shown.")
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            "--reference",
+            "--references",
+            metavar="SET|FILE|RUN",
+            help="Whose answers the judge is shown beside: a set, or your own.",
+        ),
     ] = None
     max_cost: Annotated[
         float | None, typer.Option("--max-cost", metavar="USD", help="Stop before more than this is spent.")
@@ -175,6 +181,13 @@ class Judging:
         typer.Option("--price", metavar="IN,OUT", help="USD per million tokens, where the judge's are not known."),
     ] = None
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Spend what the estimate says without asking.")] = False
+    share: Annotated[
+        bool | None,
+        typer.Option(
+            "--share/--no-share",
+            help="Take over replies that other evaluations had to the same request; not from a server of your own.",
+        ),
+    ] = None
     retry: Annotated[
         list[str] | None,
         typer.Option("--retry", metavar="STATE", help="Ask again what ended unreadable, filtered, …; may be repeated."),
@@ -190,6 +203,13 @@ class Reporting:
     ] = None
     fail_below: Annotated[
         float | None, typer.Option("--fail-below", metavar="SCORE", help="Exit with 7 if a score is lower.")
+    ] = None
+    as_original: Annotated[
+        bool, typer.Option("--as-original", help="Compute as the benchmark's own program does, its faults included.")
+    ] = False
+    length_control: Annotated[
+        Path | None,
+        typer.Option("--length-control", metavar="FILE", help="Your own df_gamed.csv, of your questions and judge."),
     ] = None
     plot: Annotated[
         list[Path] | None,

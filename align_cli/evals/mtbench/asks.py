@@ -45,6 +45,7 @@ def asks(judging: Judging) -> Iterator[Ask]:
                     messages=prompts.messages(templates[name], question, answers, told),
                     parameters=prompts.PARAMETERS,
                     game=game,
+                    reference=(judging.references or prompts.REFERENCES[0]) if told else "",
                 )
 
 

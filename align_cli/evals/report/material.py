@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from align_cli.errors import Problem, UsageError
-from align_cli.evals.benchmark import Answer, Benchmark, Question
+from align_cli.evals.benchmark import Answer, Benchmark, Question, Reference
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment, judgments_of
 
@@ -34,6 +34,10 @@ class Subject:
     """How it was asked; empty where nobody knows."""
     remarks: Sequence[str] = ()
     """What was noticed when its folder was made out of other files."""
+    order: Sequence[str] = ()
+    """Its questions, in their order where they are not the benchmark's own."""
+    reference: Reference | None = None
+    """The reference answers beside which it was judged, where they are not the benchmark's own."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,6 +56,8 @@ class Material:
     questions: Sequence[Question]
     judge: Judge | None
     """None where nothing is judged."""
+    reference: str
+    """Whose answers the judge was shown beside the models'; empty where it saw none."""
     subjects: Sequence[Subject]
     """By name."""
     games: Sequence[Judgment]
@@ -82,21 +88,25 @@ def gather(
     benchmark: Benchmark,
     questions: Sequence[Question],
     judge: str | None = None,
+    reference: str | None = None,
     against: Evaluation | None = None,
 ) -> Material:
     """Read the evaluations' folders.
 
     Raises:
-        UsageError: they are of another benchmark; several judges judged and none is named, or one that did not.
+        UsageError: they are of another benchmark; several judges judged and none is named, or one that did not; the
+            same of reference answers.
     """
     ours = _distinct(evaluations, against)
     _demand_one_benchmark(ours, benchmark)
     judged = {one.path: judgments_of(one.judgments()) for one in ours}
     chosen = _chosen({one: judged[one.path] for one in ours}, judge)
+    kept = {path: [one for one in its if chosen and _is_by(one, chosen)] for path, its in judged.items()}
+    beside = _reference([one for its in kept.values() for one in its], reference)
     subjects = []
     games: dict[str, Judgment] = {}
     for name, one in sorted(_names(ours).items()):
-        by_judge = [judgment for judgment in judged[one.path] if chosen and _is_by(judgment, chosen)]
+        by_judge = [judgment for judgment in kept[one.path] if judgment.reference in ("", beside)]
         alone = [judgment for judgment in by_judge if not judgment.is_pair]
         own = [judgment for judgment in alone if judgment.models == (one.model,)]
         games |= {judgment.key: judgment for judgment in by_judge if judgment.is_pair and judgment.key not in games}
@@ -109,10 +119,17 @@ def gather(
                 num_of_others=len(alone) - len(own),
                 manner=one.facts.get("manner") or {},
                 remarks=(one.facts.get("imported") or {}).get("notes") or (),
+                order=tuple(str(question.id) for question in one.questions() or ()),
+                reference=one.reference(beside) if beside else None,
             )
         )
     return Material(
-        benchmark=benchmark, questions=tuple(questions), judge=chosen, subjects=subjects, games=tuple(games.values())
+        benchmark=benchmark,
+        questions=tuple(questions),
+        judge=chosen,
+        reference=beside,
+        subjects=subjects,
+        games=tuple(games.values()),
     )
 
 
@@ -184,6 +201,23 @@ def _chosen(judged: Mapping[Evaluation, Sequence[Judgment]], wanted: str | None)
             hint="--judge NAME says which",
         )
     return Judge(name=kept[0][0], endpoints=tuple(endpoint for _, endpoint in kept))
+
+
+def _reference(judgments: Sequence[Judgment], wanted: str | None) -> str:
+    """The reference answers that the report is of: those that the judge was shown, or the named ones."""
+    found = Counter(one.reference for one in judgments if one.reference)
+    if wanted is not None and found and wanted not in found:
+        raise UsageError(
+            f"--reference {wanted}: nothing was judged beside it",
+            problems=[Problem(f"{count:,} judgments", name) for name, count in sorted(found.items())],
+        )
+    if wanted is None and len(found) > 1:
+        raise UsageError(
+            "these answers were judged beside several reference answers: a report is of one",
+            problems=[Problem(f"{count:,} judgments", name) for name, count in sorted(found.items())],
+            hint="--reference NAME says which",
+        )
+    return (wanted or next(iter(found))) if found else ""
 
 
 def _is_by(judgment: Judgment, judge: Judge) -> bool:

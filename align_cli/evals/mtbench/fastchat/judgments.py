@@ -17,6 +17,7 @@ from align_cli.evals.judgments import Judgment
 from align_cli.evals.mtbench.fastchat import rows
 from align_cli.evals.mtbench.fastchat.rows import ERROR, Malformed, Row
 from align_cli.evals.mtbench.games import Match
+from align_cli.evals.mtbench.prompts import references_of
 from align_cli.evals.mtbench.verdicts import score_in, winner_in
 from align_cli.files import digest_of
 
@@ -131,6 +132,7 @@ def _judgment(row: Row, models: Sequence[str], turn: int, *, outcome: _Outcome, 
         models=tuple(models),
         judge={"model": judge[0], "endpoint": ""},
         prompt=judge[1],
+        reference=references_of(judge[1]) or "",
         tstamp=rows.take(row, "tstamp", float) if "tstamp" in row else 0.0,
         **outcome._asdict(),
         **known,

@@ -1,0 +1,54 @@
+"""`--reference`: a benchmark's own set of reference answers, or a file or run of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from align_cli.cli.evals import places
+from align_cli.errors import UsageError
+from align_cli.evals.benchmark import Assets, Benchmark, Reference
+
+_SUFFIXES = (".json", ".jsonl")
+
+
+def references_of(benchmark: Benchmark, word: str | None, files: Assets) -> tuple[str, Reference | None]:
+    """The name of what is meant, and the answers where they are the user's own; an empty name is the usual set.
+
+    Raises:
+        UsageError: there is nothing of that name.
+        DataError: the file is damaged.
+    """
+    if not word or word in benchmark.references:
+        return word or "", None
+    known = ", ".join(benchmark.references) or "none"
+    if benchmark.own_reference is None:
+        raise UsageError(f'{benchmark.name} has no references "{word}"', hint=f"there are: {known}")
+    place = Path(word).expanduser()
+    if place.suffix in _SUFFIXES and not place.is_dir():
+        if not place.is_file():
+            raise UsageError(f"--reference {word}: there is no such file", hint=f"sets that are known: {known}")
+        found = benchmark.own_reference(place, benchmark.questions(files))
+    else:
+        found = _of_run(benchmark, word, known)
+    if found.name in benchmark.references:
+        raise UsageError(
+            f'--reference {word}: its outputs are called "{found.name}", as the benchmark\'s own are',
+            hint=f"--reference {found.name} means the benchmark's; give yours another generator",
+        )
+    return found.name, found
+
+
+def _of_run(benchmark: Benchmark, word: str, known: str) -> Reference:
+    try:
+        evaluation = places.existing(word, benchmark.name)
+    except UsageError as error:
+        hint = f"a set ({known}), a file of outputs (.json, .jsonl), or a model that is answered: {error.hint}"
+        raise UsageError(f"--reference {word}: {error.message}", hint=hint) from None
+    answers = {
+        question: tuple(turn.text for turn in turns)
+        for question, turns in evaluation.answers().items()
+        if all(turn.is_one for turn in turns)
+    }
+    if not answers:
+        raise UsageError(f"--reference {word}: {evaluation.path} has no answers yet")
+    return Reference(name=evaluation.model, answers=answers)
