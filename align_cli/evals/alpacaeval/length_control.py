@@ -47,8 +47,8 @@ class Row(NamedTuple):
 class Gamed(NamedTuple):
     """A verdict on the reference model when asked to be brief or wordy: it holds the other terms in place."""
 
-    index: int
-    """Position of the instruction in the evaluation set, from 0."""
+    position: int
+    """Of the instruction in the evaluation set, from 0."""
     preference: float | None
     delta: float
     """How much longer the reference's answer is, in standard deviations."""
@@ -74,7 +74,9 @@ class LengthControlled:
     win_rate: float
     """Percent."""
     standard_error: float | None
-    """Percent: how predictions vary over instructions, not how sure the model is; None for a single row."""
+    """Percent: how predictions vary over instructions, not how sure the model is. None for a single row, and in the
+    minimal form, which predicts the same for all of them.
+    """
     C: float
     """The inverse strength of the penalty."""
     coefficients: Coefficients
@@ -135,7 +137,7 @@ def length_controlled(
         predictions[number] = one
     return LengthControlled(
         win_rate=rate,
-        standard_error=100 * float(np.std(said, ddof=1)) / math.sqrt(len(said)) if len(said) > 1 else None,
+        standard_error=None if form == "minimal" or len(said) < 2 else _standard_error(said),
         C=chosen,
         coefficients=Coefficients(found[0], found[1] if len(found) == 3 else None, found[-1]),
         predictions=tuple(predictions),
@@ -159,7 +161,7 @@ def difficulties(gamed: Sequence[Gamed]) -> dict[int, float]:
     """Each instruction's difficulty, by position in the evaluation set; the first row of several counts."""
     found: dict[int, float] = {}
     for one in gamed:
-        found.setdefault(one.index, one.difficulty)
+        found.setdefault(one.position, one.difficulty)
     return found
 
 
@@ -214,7 +216,7 @@ def _gamed(row: Mapping[str, Any]) -> Gamed:
     if row["not_gamed_baseline"] not in ("True", "False"):
         raise ValueError(f"not_gamed_baseline is {row['not_gamed_baseline']!r}, and should be True or False")
     return Gamed(
-        index=int(index),
+        position=int(index),
         preference=preference,
         delta=_number(row, "std_delta_len"),
         difficulty=_number(row, "instruction_difficulty"),
@@ -253,6 +255,13 @@ def _difficulty(places: Sequence[int | None], gamed: Sequence[Gamed]) -> list[fl
             hint="use the df_gamed.csv that belongs to these instructions, or the minimal form",
         )
     return [0.0 if place is None else known[place] for place in places]
+
+
+def _standard_error(said: Array) -> float:
+    """Of the mean; percent."""
+    import numpy as np
+
+    return 100 * float(np.std(said, ddof=1)) / math.sqrt(len(said))
 
 
 def _features(rows: Sequence[Row], difficulty: Sequence[float]) -> Array:

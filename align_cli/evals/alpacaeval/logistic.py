@@ -115,7 +115,8 @@ def probabilities(features: Array, coefficients: Sequence[float]) -> Array:
     """Of label 1: (rows,)."""
     import numpy as np
 
-    return np.exp(-np.logaddexp(0, -(features @ np.asarray(coefficients))))
+    said: Array = np.exp(-np.logaddexp(0, -(features @ np.asarray(coefficients))))
+    return said
 
 
 def solver_seeds(count: int) -> list[int]:
@@ -169,22 +170,21 @@ class _Search:
         cost = C * sample.weight
         num_one = int(np.count_nonzero(sample.weight * sample.target))
         num_zero = int(np.count_nonzero(sample.weight * (1 - sample.target)))
-        zeros = [0.0] * size
         return cls(
             features=sample.features,
             cost=cost,
             pull=(cost * (1 - sample.target)) @ sample.features,
             num_copies=num_one + num_zero,
             tolerance=_TOLERANCE * max(min(num_one, num_zero), 1) / (num_one + num_zero),
-            random=_twister(seed),
+            random=twister(seed),
             order=list(range(size)),
-            at=zeros,
-            goal=list(zeros),
-            moved=list(zeros),
+            at=[0.0] * size,
+            goal=[0.0] * size,
+            moved=[0.0] * size,
             odds=np.ones(rows),
             expected=cost / 2,
             bend=cost / 4,
-            gradient=zeros,
+            gradient=[],
             curvature=[],
         )
 
@@ -299,7 +299,7 @@ def _swap(values: list[int], one: int, other: int) -> None:
     values[one], values[other] = values[other], values[one]
 
 
-def _twister(seed: int) -> Iterator[int]:
+def twister(seed: int) -> Iterator[int]:
     """The 32-bit words of C++'s `std::mt19937`, which NumPy's `RandomState` seeds alike."""
     import numpy as np
 
