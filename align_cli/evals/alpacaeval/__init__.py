@@ -11,6 +11,7 @@ from functools import partial
 from align_cli.evals.alpacaeval.asks import asks
 from align_cli.evals.alpacaeval.evaluation_set import BASELINE, questions
 from align_cli.evals.alpacaeval.outputs import read_reference
+from align_cli.evals.alpacaeval.reported import addition
 from align_cli.evals.alpacaeval.verdicts import read_probabilities, read_ranking
 from align_cli.evals.alpacaeval.versions import VERSION_1, VERSION_2
 from align_cli.evals.benchmark import Ask, Benchmark, Verdict
@@ -33,6 +34,7 @@ BENCHMARK = Benchmark(
     score="win rate",
     references=(VERSION_2.reference,),
     own_reference=read_reference,
+    addition=partial(addition, VERSION_2),
     files=(BASELINE,),
 )
 BENCHMARK_1 = Benchmark(
@@ -46,5 +48,6 @@ BENCHMARK_1 = Benchmark(
     score="win rate",
     references=(VERSION_1.reference,),
     own_reference=read_reference,
+    addition=partial(addition, VERSION_1),
     files=(BASELINE,),
 )

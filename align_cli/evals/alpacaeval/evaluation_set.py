@@ -16,6 +16,8 @@ from align_cli.files import digest_of
 BASELINE = "alpaca_eval/alpaca_eval_gpt4_baseline.json"
 #: Version 1's reference outputs. No checksum of it is published.
 BASELINE_1 = "alpaca_eval/alpaca_eval.json"
+#: Verdicts on version 2's reference when told to be wordy or brief, and the difficulty of each instruction.
+GAMED = "alpaca_eval/df_gamed.csv"
 
 #: How most models on its leaderboard, Zephyr among them, were sampled (their models_configs/*/configs.yaml).
 TEMPERATURE, MAX_NEW_TOKENS = 0.7, 2048
