@@ -189,10 +189,10 @@ def read_gamed(path: Path) -> list[Gamed]:
             except ValueError as cause:
                 problems.append(Problem(str(cause), f"{path}:{reader.line_num}"))
     except csv.Error as cause:
-        raise DataError(f"{path}:{reader.line_num}: this is no CSV: {cause}") from None
+        raise DataError(f"{path}:{reader.line_num + 1}: this is no CSV: {cause}") from None
     if problems:
         raise DataError(
-            f"{problems[0].placed}" if len(problems) == 1 else f"{path}: {len(problems)} rows are damaged",
+            problems[0].placed if len(problems) == 1 else f"{path}: {len(problems)} rows are damaged",
             problems=problems[:_SHOWN],
             hint="fetch the file again",
         )
