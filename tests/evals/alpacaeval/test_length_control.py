@@ -162,6 +162,13 @@ def test_too_few_verdicts_are_refused() -> None:
         length_controlled(rows, form="minimal")
 
 
+def test_gamed_rows_do_not_stand_in_for_verdicts(world: World) -> None:
+    rows = [row._replace(preference=None) for row in world.rows["model_long"]]
+
+    with pytest.raises(DataError, match="0 verdicts are too few to control for length: it needs 1 or more"):
+        length_controlled(rows, gamed=world.gamed, positions=world.positions)
+
+
 def test_answers_to_other_instructions_alone_are_refused(world: World) -> None:
     with pytest.raises(DataError, match="no answer is to one of the benchmark's instructions"):
         length_controlled([Row("Another?", 1.0, 9, 1)], gamed=world.gamed, positions=world.positions)
