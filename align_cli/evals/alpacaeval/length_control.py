@@ -108,7 +108,8 @@ def length_controlled(
     `by_row_position` does as it does.
 
     Raises:
-        DataError: no row is left, there are fewer verdicts than folds, or an instruction has no difficulty.
+        DataError: no row is left; there is no verdict, or without gamed rows fewer than folds; or an instruction has no
+            difficulty.
     """
     import numpy as np
 
@@ -120,12 +121,14 @@ def length_controlled(
     if form == "minimal":
         features = features[:, [0, 2]]
     preferences = [rows[number].preference for number in kept]
-    sample = _sample(features, preferences, gamed if form == "v1" else ())
-    if len(sample.target) < (FOLDS if C is None else 1):
+    num_verdicts = sum(one is not None for one in preferences)
+    needed = FOLDS if form != "v1" and C is None else 1
+    if num_verdicts < needed:
         raise DataError(
-            f"{len(sample.target)} verdicts are too few to control for length: it needs {FOLDS} or more",
-            hint="report the plain win rate",
+            f"{num_verdicts} verdicts are too few to control for length: it needs {needed} or more",
+            hint="see the plain win rate instead",
         )
+    sample = _sample(features, preferences, gamed if form == "v1" else ())
     chosen = choose_c(sample) if C is None else C
     found = fit(sample, C=chosen, seed=solver_seeds(1)[0]).coefficients
     level = features.copy()
@@ -189,10 +192,10 @@ def read_gamed(path: Path) -> list[Gamed]:
             except ValueError as cause:
                 problems.append(Problem(str(cause), f"{path}:{reader.line_num}"))
     except csv.Error as cause:
-        raise DataError(f"{path}:{reader.line_num}: this is no CSV: {cause}") from None
+        raise DataError(f"{path}:{reader.line_num + 1}: this is no CSV: {cause}") from None
     if problems:
         raise DataError(
-            f"{problems[0].placed}" if len(problems) == 1 else f"{path}: {len(problems)} rows are damaged",
+            problems[0].placed if len(problems) == 1 else f"{path}: {len(problems)} rows are damaged",
             problems=problems[:_SHOWN],
             hint="fetch the file again",
         )

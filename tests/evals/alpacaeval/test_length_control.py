@@ -59,7 +59,7 @@ def test_with_every_row_there_the_numbers_are_alpaca_evals(world: World, model: 
 
     assert found.win_rate == pytest.approx(expected["length_controlled_winrate"], abs=1e-8)
     assert found.standard_error == pytest.approx(expected["lc_standard_error"], abs=1e-8)
-    assert found.C == expected["C"]
+    assert expected["C"] == found.C
     assert found.coefficients == pytest.approx(expected["coef_tanhlen_difficulty_bias"], abs=1e-8)
     assert found.num_left_out == 0
 
@@ -162,6 +162,13 @@ def test_too_few_verdicts_are_refused() -> None:
         length_controlled(rows, form="minimal")
 
 
+def test_gamed_rows_do_not_stand_in_for_verdicts(world: World) -> None:
+    rows = [row._replace(preference=None) for row in world.rows["model_long"]]
+
+    with pytest.raises(DataError, match="0 verdicts are too few to control for length: it needs 1 or more"):
+        length_controlled(rows, gamed=world.gamed, positions=world.positions)
+
+
 def test_answers_to_other_instructions_alone_are_refused(world: World) -> None:
     with pytest.raises(DataError, match="no answer is to one of the benchmark's instructions"):
         length_controlled([Row("Another?", 1.0, 9, 1)], gamed=world.gamed, positions=world.positions)
@@ -170,7 +177,7 @@ def test_answers_to_other_instructions_alone_are_refused(world: World) -> None:
 def test_an_instruction_without_difficulty_is_named(world: World) -> None:
     rows = [*world.rows["model_long"], Row("one more", 1.0, 10, 12)]
 
-    with pytest.raises(DataError, match="no difficulty of instruction 201: df_gamed.csv knows 200 instructions"):
+    with pytest.raises(DataError, match=r"no difficulty of instruction 201: df_gamed\.csv knows 200 instructions"):
         length_controlled(rows, gamed=world.gamed, positions=world.positions, by_row_position=True)
 
 

@@ -88,8 +88,9 @@ def test_c_is_chosen_as_by_logistic_regression_cv(kind: str, seed: int) -> None:
     assert fit(sample, C=ours, seed=solver_seeds(1)[0]).coefficients == pytest.approx(theirs.coef_[0], abs=1e-8)
 
 
-def soft_log_likelihood(labels: Any, said: Any, *, target: Any, weight: Any) -> float:
+def soft_log_likelihood(label: Any, said: Any, *, target: Any, weight: Any) -> float:
     """AlpacaEval's score, in other words: labels do not matter, as both copies of a row have the row's target."""
+    said = np.clip(said, 1e-15, 1 - 1e-15)
     return float(np.mean(weight * (target * np.log(said) + (1 - target) * np.log1p(-said))))
 
 
