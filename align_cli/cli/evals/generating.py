@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from align_cli.evals import answering, records
 from align_cli.evals.answering import ENGINES, Choice, Manner, Work
 from align_cli.evals.asking.limits import Limits
 from align_cli.evals.benchmark import Answer, Assets, Benchmark, Question
-from align_cli.evals.folder import ANSWERS, Evaluation
+from align_cli.evals.folder import ANSWERS, Evaluation, record_of
 from align_cli.evals.records import Journal
 
 _PROMISE = "stopping: what is answered is kept"
@@ -34,6 +34,21 @@ class Order:
     files: Assets
     limits: Limits
     how: Answering
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What the model is asked."""
+
+    questions: Sequence[Question]
+    chosen: Sequence[Question]
+    """Of them, those that are answered now."""
+    own: Sequence[Question] | None
+    """The user's questions, where they are not the benchmark's."""
+
+    def facts(self, benchmark: Benchmark, model: Mapping[str, Any], manner: Manner) -> dict[str, Any]:
+        """What `evaluation.json` says."""
+        return answering.facts(benchmark, model, manner, self.questions, has_own_questions=self.own is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,8 +129,10 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         UsageError: the model or its template is wrong, or the answers there were made otherwise.
         Interrupted: somebody stopped it; what was answered is kept.
     """
-    questions = answering.questions_of(benchmark, order.manner, order.files)
     evaluation = places.of_model(order.model, benchmark.name, order.how.output_dir, order.how.name)
+    own = _own_questions(order, benchmark, evaluation)
+    plain = benchmark.questions(order.files) if own is None else own
+    questions = answering.in_manner(plain, order.manner)
     chosen = order.choice.of(questions)
     if not chosen:
         raise UsageError(
@@ -126,15 +143,30 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         evaluation = _moved_aside(evaluation, say)
     run = _by_endpoint if order.how.endpoint else _by_model
     with records.exclusive(evaluation.path, f"align eval {benchmark.name} generate"):
-        return run(order, benchmark, evaluation, questions, chosen, say)
+        return run(order, benchmark, evaluation, Asked(questions=questions, chosen=chosen, own=own), say)
+
+
+def _own_questions(order: Order, benchmark: Benchmark, evaluation: Evaluation) -> Sequence[Question] | None:
+    """The user's, from a file or from the folder that is gone on with; None: the benchmark's.
+
+    Raises:
+        UsageError: there is no such file, or the benchmark has no use for one.
+    """
+    place = order.how.questions
+    if place is None:
+        return evaluation.questions()
+    if benchmark.own_questions is None:
+        raise UsageError(f"{benchmark.name} has no --questions: it is what it is by its own")
+    if not place.is_file():
+        raise UsageError(f"--questions {place}: there is no such file")
+    return benchmark.own_questions(place)
 
 
 def _by_model(
     order: Order,
     benchmark: Benchmark,
     evaluation: Evaluation,
-    questions: Sequence[Question],
-    chosen: Sequence[Question],
+    asked: Asked,
     say: Callable[[str], None],
 ) -> Generated:
     """Answers of a model on this machine."""
@@ -156,11 +188,11 @@ def _by_model(
         wanted = order.manner.system
         system = (wanted if wanted is not None else how.served.system) or None
         manner = replace(order.manner, system=system)
-        model = speaking.facts(how, order.how.name or places.short_name(order.model))
-        evaluation.begin(answering.facts(benchmark, model, manner, questions))
+        model = speaking.facts(how, order.how.name or places.short_name(order.model), system)
+        evaluation.begin(asked.facts(benchmark, model, manner), asked.own)
     notes = [how.served.note] if how.served.note and wanted is None else []
     say(f"{evaluation.path}: {evaluation.model}, template: {how.template_name}, system prompt: {_shown(system)}")
-    todo = answering.unfinished(evaluation, chosen)
+    todo = _taken_over(order, benchmark, evaluation, asked, say)
     if not todo.turns:
         return Generated(evaluation=evaluation, made=0, had=todo.done, notes=notes)
 
@@ -202,8 +234,7 @@ def _by_endpoint(
     order: Order,
     benchmark: Benchmark,
     evaluation: Evaluation,
-    questions: Sequence[Question],
-    chosen: Sequence[Question],
+    asked: Asked,
     say: Callable[[str], None],
 ) -> Generated:
     """Answers of a model that a server has; the template is the server's affair."""
@@ -213,10 +244,10 @@ def _by_endpoint(
     server = endpoint(order.model, base_url=order.how.endpoint, key_env=order.how.key_env)
     manner = replace(order.manner, system=order.manner.system or None)
     model = {"name": order.how.name or order.model, "served": dict(server.identity)}
-    evaluation.begin(answering.facts(benchmark, model, manner, questions))
+    evaluation.begin(asked.facts(benchmark, model, manner), asked.own)
     template = "the server's (chat completions)"
     say(f"{evaluation.path}: {evaluation.model}, template: {template}, system prompt: {_shown(manner.system)}")
-    todo = answering.unfinished(evaluation, chosen)
+    todo = _taken_over(order, benchmark, evaluation, asked, say)
     if not todo.turns:
         return Generated(evaluation=evaluation, made=0, had=todo.done)
 
@@ -234,6 +265,28 @@ def _by_endpoint(
         )
 
     return _answered(evaluation, todo, answer, [], say)
+
+
+def _taken_over(
+    order: Order, benchmark: Benchmark, evaluation: Evaluation, asked: Asked, say: Callable[[str], None]
+) -> Work:
+    """What is still to be made, once the model's answers to a benchmark of the same questions are here too."""
+    wanted = {question.id for question in asked.chosen}
+    for name in benchmark.same_questions:
+        other = places.of_model(order.model, name, None, order.how.name)
+        if order.how.restart or order.how.output_dir or not other.facts or not evaluation.is_made_as(other):
+            continue
+        journal = Journal(evaluation.path / ANSWERS)
+        taken = 0
+        for question, turns in other.answers().items():
+            for record in (record_of(turn) for turn in turns if question in wanted and turn.state != "failed"):
+                if record["key"] not in journal:
+                    journal.add(record)
+                    taken += 1
+        journal.close()
+        if taken:
+            say(f"{taken} answers are taken over from {other.path}")
+    return answering.unfinished(evaluation, asked.chosen)
 
 
 def _answered(

@@ -16,6 +16,7 @@ from align_cli.cli.text import is_terminal
 from align_cli.errors import Interrupted, UsageError
 from align_cli.evals import judge, records
 from align_cli.evals.answering import Choice
+from align_cli.evals.asked import questions_of
 from align_cli.evals.asking.endpoint import Endpoint, endpoint
 from align_cli.evals.asking.limits import Limits
 from align_cli.evals.asking.prices import Estimate, Prices, estimate, prices_of
@@ -62,8 +63,11 @@ class Judged:
     evaluations: Sequence[Evaluation]
     estimate: dict[str, Any]
     asked: int
+    """What was judged now, `taken_over` included."""
     had: int
     unanswered: int
+    taken_over: int = 0
+    """Verdicts that nobody had to be asked for: other evaluations had the reply, or it was known."""
     states: dict[str, int] = field(default_factory=dict)
     """Of what was asked now."""
     spent: float | None = None
@@ -77,6 +81,7 @@ class Judged:
             "evaluations": [str(one.path) for one in self.evaluations],
             "estimate": self.estimate,
             "asked": self.asked,
+            "taken_over": self.taken_over,
             "were_there": self.had,
             "unanswered_turns": self.unanswered,
             "states": self.states,
@@ -114,7 +119,7 @@ def order(
             f"--max-cost: the price of {judge_name} is not known",
             hint="--price IN,OUT says what a million tokens cost, in USD; --price 0,0 for a server of your own",
         )
-    references, reference = references_of(benchmark, how.reference, questions.files)
+    references, reference = references_of(benchmark, how.reference)
     return Order(
         endpoint=asked,
         mode=mode,
@@ -173,10 +178,11 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
     if order.baseline and order.baseline.path.resolve() in [one.path.resolve() for one in evaluations]:
         raise UsageError(f"{order.baseline.path}: this is the baseline, and the model that is held against it")
     with records.all_exclusive([one.path for one in evaluations], f"align eval {benchmark.name} judge"):
+        everyone = [*evaluations, *([order.baseline] if order.baseline else [])]
         work = judge.work(
             evaluations,
             benchmark,
-            order.choice.of(benchmark.questions(order.files)),
+            order.choice.of(questions_of(everyone, benchmark, order.files)),
             order.endpoint.identity,
             mode=order.mode,
             baseline=order.baseline,
@@ -255,6 +261,7 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
             ) from error
     return Judged(
         asked=states.total(),
+        taken_over=len(work.pending) - len(work.to_ask),
         states=dict(sorted(states.items())),
         spent=spent if order.prices else None,
         notes=tuple(tally.notes),

@@ -127,10 +127,11 @@ def _judge(
     evaluations = [places.existing(word, benchmark.name) for word in runs]
     with stdout.reserved() as result:
         judged = judging.judged(order, benchmark, evaluations, _say)
+        beside = f" --reference {order.references}" if order.references else ""
         following = (
             []
             if dry.dry_run
-            else [f"align eval {benchmark.name} report {' '.join(runs)} --judge {order.endpoint.model}"]
+            else [f"align eval {benchmark.name} report {' '.join(runs)} --judge {order.endpoint.model}{beside}"]
         )
         _finish(judged.as_dict(), following, result, as_json=output.as_json)
 
