@@ -5,12 +5,13 @@ from __future__ import annotations
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from align_cli import files
 from align_cli.cli.evals import places, words
+from align_cli.cli.evals.questions import Asked, own_questions, take_over
 from align_cli.cli.evals.words import Answering, Pace, Questions
 from align_cli.cli.signs import one_line
 from align_cli.errors import UsageError
@@ -18,7 +19,7 @@ from align_cli.evals import answering, records
 from align_cli.evals.answering import ENGINES, Choice, Manner, Work
 from align_cli.evals.asking.limits import Limits
 from align_cli.evals.benchmark import Answer, Assets, Benchmark, Question
-from align_cli.evals.folder import ANSWERS, Evaluation, record_of
+from align_cli.evals.folder import ANSWERS, Evaluation
 from align_cli.evals.records import Journal
 
 _PROMISE = "stopping: what is answered is kept"
@@ -31,24 +32,11 @@ class Order:
     model: str
     manner: Manner
     choice: Choice
+    own: Sequence[Question] | None
+    """The user's questions; None: the benchmark's, or those of the folder that is gone on with."""
     files: Assets
     limits: Limits
     how: Answering
-
-
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What the model is asked."""
-
-    questions: Sequence[Question]
-    chosen: Sequence[Question]
-    """Of them, those that are answered now."""
-    own: Sequence[Question] | None
-    """The user's questions, where they are not the benchmark's."""
-
-    def facts(self, benchmark: Benchmark, model: Mapping[str, Any], manner: Manner) -> dict[str, Any]:
-        """What `evaluation.json` says."""
-        return answering.facts(benchmark, model, manner, self.questions, has_own_questions=self.own is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +67,7 @@ class Generated:
         }
 
 
-def order(model: str, how: Answering, questions: Questions, pace: Pace) -> Order:
+def order(benchmark: Benchmark, model: str, how: Answering, questions: Questions, pace: Pace) -> Order:
     """The order; what cannot be right is said before anything is fetched or loaded.
 
     Raises:
@@ -117,8 +105,9 @@ def order(model: str, how: Answering, questions: Questions, pace: Pace) -> Order
         system=how.system,
         dtype="the server's" if how.endpoint else how.dtype,
     )
+    own = own_questions(how.questions, benchmark)
     return Order(
-        model=model, manner=manner, choice=questions.choice, files=questions.files, limits=pace.limits, how=how
+        own=own, model=model, manner=manner, choice=questions.choice, files=questions.files, limits=pace.limits, how=how
     )
 
 
@@ -130,7 +119,7 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         Interrupted: somebody stopped it; what was answered is kept.
     """
     evaluation = places.of_model(order.model, benchmark.name, order.how.output_dir, order.how.name)
-    own = _own_questions(order, benchmark, evaluation)
+    own = order.own if order.own is not None else evaluation.questions()
     plain = benchmark.questions(order.files) if own is None else own
     questions = answering.in_manner(plain, order.manner)
     chosen = order.choice.of(questions)
@@ -144,22 +133,6 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
     run = _by_endpoint if order.how.endpoint else _by_model
     with records.exclusive(evaluation.path, f"align eval {benchmark.name} generate"):
         return run(order, benchmark, evaluation, Asked(questions=questions, chosen=chosen, own=own), say)
-
-
-def _own_questions(order: Order, benchmark: Benchmark, evaluation: Evaluation) -> Sequence[Question] | None:
-    """The user's, from a file or from the folder that is gone on with; None: the benchmark's.
-
-    Raises:
-        UsageError: there is no such file, or the benchmark has no use for one.
-    """
-    place = order.how.questions
-    if place is None:
-        return evaluation.questions()
-    if benchmark.own_questions is None:
-        raise UsageError(f"{benchmark.name} has no --questions: it is what it is by its own")
-    if not place.is_file():
-        raise UsageError(f"--questions {place}: there is no such file")
-    return benchmark.own_questions(place)
 
 
 def _by_model(
@@ -192,7 +165,7 @@ def _by_model(
         evaluation.begin(asked.facts(benchmark, model, manner), asked.own)
     notes = [how.served.note] if how.served.note and wanted is None else []
     say(f"{evaluation.path}: {evaluation.model}, template: {how.template_name}, system prompt: {_shown(system)}")
-    todo = _taken_over(order, benchmark, evaluation, asked, say)
+    todo = _unfinished(order, benchmark, evaluation, asked, say)
     if not todo.turns:
         return Generated(evaluation=evaluation, made=0, had=todo.done, notes=notes)
 
@@ -247,7 +220,7 @@ def _by_endpoint(
     evaluation.begin(asked.facts(benchmark, model, manner), asked.own)
     template = "the server's (chat completions)"
     say(f"{evaluation.path}: {evaluation.model}, template: {template}, system prompt: {_shown(manner.system)}")
-    todo = _taken_over(order, benchmark, evaluation, asked, say)
+    todo = _unfinished(order, benchmark, evaluation, asked, say)
     if not todo.turns:
         return Generated(evaluation=evaluation, made=0, had=todo.done)
 
@@ -267,25 +240,13 @@ def _by_endpoint(
     return _answered(evaluation, todo, answer, [], say)
 
 
-def _taken_over(
+def _unfinished(
     order: Order, benchmark: Benchmark, evaluation: Evaluation, asked: Asked, say: Callable[[str], None]
 ) -> Work:
     """What is still to be made, once the model's answers to a benchmark of the same questions are here too."""
-    wanted = {question.id for question in asked.chosen}
-    for name in benchmark.same_questions:
-        other = places.of_model(order.model, name, None, order.how.name)
-        if order.how.restart or order.how.output_dir or not other.facts or not evaluation.is_made_as(other):
-            continue
-        journal = Journal(evaluation.path / ANSWERS)
-        taken = 0
-        for question, turns in other.answers().items():
-            for record in (record_of(turn) for turn in turns if question in wanted and turn.state != "failed"):
-                if record["key"] not in journal:
-                    journal.add(record)
-                    taken += 1
-        journal.close()
-        if taken:
-            say(f"{taken} answers are taken over from {other.path}")
+    if not order.how.restart and order.how.output_dir is None:
+        others = [places.of_model(order.model, name, None, order.how.name) for name in benchmark.same_questions]
+        take_over(others, evaluation, asked.chosen, say)
     return answering.unfinished(evaluation, asked.chosen)
 
 
