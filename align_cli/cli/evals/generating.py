@@ -106,6 +106,8 @@ def order(benchmark: Benchmark, model: str, how: Answering, questions: Questions
         dtype="the server's" if how.endpoint else how.dtype,
     )
     own = own_questions(how.questions, benchmark)
+    if own is None:
+        own = places.of_model(model, benchmark.name, how.output_dir, how.name).questions()
     return Order(
         own=own, model=model, manner=manner, choice=questions.choice, files=questions.files, limits=pace.limits, how=how
     )
@@ -119,8 +121,7 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         Interrupted: somebody stopped it; what was answered is kept.
     """
     evaluation = places.of_model(order.model, benchmark.name, order.how.output_dir, order.how.name)
-    own = order.own if order.own is not None else evaluation.questions()
-    plain = benchmark.questions(order.files) if own is None else own
+    plain = benchmark.questions(order.files) if order.own is None else order.own
     questions = answering.in_manner(plain, order.manner)
     chosen = order.choice.of(questions)
     if not chosen:
@@ -132,7 +133,7 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         evaluation = _moved_aside(evaluation, say)
     run = _by_endpoint if order.how.endpoint else _by_model
     with records.exclusive(evaluation.path, f"align eval {benchmark.name} generate"):
-        return run(order, benchmark, evaluation, Asked(questions=questions, chosen=chosen, own=own), say)
+        return run(order, benchmark, evaluation, Asked(questions=questions, chosen=chosen, own=order.own), say)
 
 
 def _by_model(
