@@ -10,6 +10,7 @@ from functools import partial
 
 from align_cli.evals.alpacaeval.asks import asks
 from align_cli.evals.alpacaeval.evaluation_set import BASELINE, questions
+from align_cli.evals.alpacaeval.original import format_of
 from align_cli.evals.alpacaeval.outputs import read_reference
 from align_cli.evals.alpacaeval.reported import addition
 from align_cli.evals.alpacaeval.verdicts import read_probabilities, read_ranking
@@ -35,6 +36,7 @@ BENCHMARK = Benchmark(
     references=(VERSION_2.reference,),
     own_reference=read_reference,
     addition=partial(addition, VERSION_2),
+    formats=(format_of(VERSION_2),),
     files=(BASELINE,),
 )
 BENCHMARK_1 = Benchmark(
@@ -49,5 +51,6 @@ BENCHMARK_1 = Benchmark(
     references=(VERSION_1.reference,),
     own_reference=read_reference,
     addition=partial(addition, VERSION_1),
+    formats=(format_of(VERSION_1),),
     files=(BASELINE,),
 )
