@@ -23,8 +23,10 @@ from align_cli.files import digest_of
 _OF_THE_REPLY = ("price_per_example", "time_per_example", "raw_completion")
 #: Every field that is taken over; `is_switched` is written by some forks and here.
 KNOWN = frozenset(
-    ("instruction", "dataset", "output_1", "generator_1", "output_2", "generator_2", "annotator", "preference")
-    + ("is_switched", *_OF_THE_REPLY, *(f"preference_{name}" for name in _OF_THE_REPLY))
+    {
+        *("instruction", "dataset", "output_1", "generator_1", "output_2", "generator_2", "annotator", "preference"),
+        *("is_switched", *_OF_THE_REPLY, *(f"preference_{name}" for name in _OF_THE_REPLY)),
+    }
 )
 _EQUAL = 1e-6  # of preferences: stored files are rounded to ten digits, and probabilities are not
 

@@ -118,7 +118,8 @@ def _add(version: Version, path: Path, name: str, kind: Kind, its: Sequence[Row]
 
 
 def _add_outputs(path: Path, name: str, model: str, numbered: Sequence[tuple[int, Row]], found: _Found) -> None:
-    problems, seen = [], set()
+    problems: list[Problem] = []
+    seen = set()
     for number, row in numbered:
         question = _asked(row, found)
         seen.add(question)
@@ -210,7 +211,7 @@ def _write(version: Version, target: Path, model: str, found: _Found) -> None:
         _write_records(work / folder.ANSWERS, (folder.record_of(answer) for answer in answers))
         _write_records(work / folder.JUDGMENTS, (record_of(judgment) for judgment in found.judgments.values()))
         for name, outputs in found.references.items():
-            answered = {question: (text,) for question, text in outputs.items()}
+            answered: dict[int | str, Sequence[str]] = {question: (text,) for question, text in outputs.items()}
             Evaluation(work).keep_reference(Reference(name=name, answers=answered))
         files.write_json(work / folder.FACTS, facts)
 

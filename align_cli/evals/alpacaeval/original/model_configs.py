@@ -38,7 +38,7 @@ def model_config(evaluation: Evaluation, questions: Sequence[Question], name: st
     served = facts["model"].get("served")
     sampling = _sampling(manner, questions)
     if isinstance(served, Mapping):
-        function, arguments, remarks = "openai_completions", _of_endpoint(served, sampling), []
+        function, arguments, remarks = "openai_completions", _of_endpoint(served, sampling), list[str]()
         prompt = _chatml(manner.get("system"))
     else:
         function, (arguments, remarks) = "huggingface_local_completions", _of_model(evaluation, manner, sampling)
