@@ -6,9 +6,9 @@ import csv
 import io
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from align_cli import files
 from align_cli.errors import DataError, UsageError
@@ -22,7 +22,7 @@ from align_cli.evals.alpacaeval.original.rows import ANNOTATIONS, CONFIGS, LEADE
 from align_cli.evals.alpacaeval.versions import Version
 from align_cli.evals.benchmark import Assets, Question
 from align_cli.evals.folder import Evaluation, slug
-from align_cli.evals.judgments import Judgment, judgments_of
+from align_cli.evals.judgments import Judgment, judgments_of, record_of
 
 #: `leaderboard.csv`, after the model's name; all but `mode` are the report's.
 _COLUMNS = (
@@ -46,7 +46,8 @@ def export_original(version: Version, evaluations: Sequence[Evaluation], to: Pat
 
     A model's name there is that of its folder, so it is made fit for one, in every file alike. A judge other than the
     version's own makes a folder of its name, a second endpoint of a judge `JUDGE-2`, and a reference other than the
-    version's own `JUDGE_vs_REFERENCE`.
+    version's own `JUDGE_vs_REFERENCE`. Of answers made elsewhere nobody knows how they were asked for: they have no
+    configuration.
 
     Raises:
         UsageError: an evaluation is of another benchmark, two are of one model, or a file is there already.
@@ -114,10 +115,8 @@ def _texts(version: Version, evaluation: Evaluation) -> Iterator[tuple[Path, str
 
 
 class _Group(NamedTuple):
-    """What goes into one folder: one judge's verdicts beside one reference."""
+    """What goes into one folder: one judge's verdicts, with one prompt, beside one reference."""
 
-    judge: str
-    endpoint: str
     reference: str
     annotator: str
     """The judge's name in the files."""
@@ -125,25 +124,30 @@ class _Group(NamedTuple):
     judgments: Sequence[Judgment]
 
 
+@dataclass(frozen=True)
+class _Part(Evaluation):
+    """An evaluation of which only some judgments count."""
+
+    kept: Sequence[Judgment] = field(default=(), compare=False)
+
+    def judgments(self) -> list[dict[str, Any]]:
+        return [record_of(one) for one in self.kept]
+
+
 def _groups(version: Version, evaluation: Evaluation) -> list[_Group]:
-    by_judge: dict[tuple[str, str, str], list[Judgment]] = {}
+    by_judge: dict[tuple[str, str, str, str], list[Judgment]] = {}
     for one in judgments_of(evaluation.judgments()):
         if one.models == (evaluation.model,):
-            by_judge.setdefault((one.judge["model"], one.judge.get("endpoint", ""), one.reference), []).append(one)
-    places = list(dict.fromkeys((judge, endpoint) for judge, endpoint, _ in by_judge))
+            key = (one.judge["model"], one.judge.get("endpoint", ""), one.prompt, one.reference)
+            by_judge.setdefault(key, []).append(one)
+    places = list(dict.fromkeys((judge, endpoint) for judge, endpoint, _, _ in by_judge))
     found = []
-    for (judge, endpoint, reference), its in by_judge.items():
-        prompts = list(dict.fromkeys(one.prompt for one in its))
-        if len(prompts) > 1:
-            raise UsageError(
-                f"{evaluation.path}: {judge} has judged with several prompts: {', '.join(prompts)}",
-                hint="a leaderboard's row is of one: judge in a folder for each",
-            )
-        is_own = judge == version.judge and prompts == [version.prompt_name]
+    for (judge, endpoint, prompt, reference), its in by_judge.items():
+        is_own = (judge, prompt) == (version.judge, version.prompt_name)
         number = [other for name, other in places if name == judge].index(endpoint) + 1
         annotator = (version.annotator if is_own else slug(judge)) + (f"-{number}" if number > 1 else "")
         folder = annotator if reference == version.reference else f"{annotator}_vs_{slug(reference)}"
-        found.append(_Group(judge, endpoint, reference, annotator, folder, its))
+        found.append(_Group(reference, annotator, folder, its))
     return found
 
 
@@ -192,16 +196,17 @@ def _see_that_all_are_known(evaluation: Evaluation, found: Mapping[str, object],
 
 
 def _leaderboard(version: Version, evaluation: Evaluation, group: _Group, questions: Sequence[Question]) -> str:
-    """One row, of the report on these verdicts; a cell is empty where nothing is known."""
+    """One row, of the report on these verdicts; a cell is empty where nothing is known.
+
+    Beside a reference of the user's own, the length-controlled win rate is that of `length_controlled_minimal`.
+    """
     from align_cli.evals import registered
     from align_cli.evals.report import report
 
     made = report.make(
-        [evaluation],
+        [_Part(evaluation.path, kept=group.judgments)],
         benchmark=registered.named(version.benchmark),
         questions=questions,
-        judge=f"{group.judge} at {group.endpoint}" if group.endpoint else group.judge,
-        reference=group.reference or None,
     )
     metrics = {**made.models[0].metrics, "mode": _MODE}
     text = io.StringIO()

@@ -24,7 +24,7 @@ _LAYOUT = f"alpaca_eval's {RESULTS}/, one model's folder in it, or its {OUTPUTS}
 #: Old files are named after their annotator, and lie beside the outputs.
 _NAMES = (OUTPUTS, ANNOTATIONS, "annotation_*.json", "annotations_*.json")
 _CACHE = "annotations_seed*"  # of its annotators: rows without the models' names
-_DEPTH = 3  # results/MODEL/ANNOTATOR
+_DEPTH = 4  # results/ORGANISATION/MODEL/ANNOTATOR, from the folder that holds results
 
 
 @dataclass

@@ -37,7 +37,7 @@ def read(path: Path) -> tuple[Kind, Sequence[Row]]:
     Raises:
         DataError: it is neither, or rows lack something; they are named.
     """
-    first = read_rows(path, (), "outputs or annotations")[0]
+    first = read_rows(path, ("instruction",), "outputs or annotations")[0]
     kind = next((its for mark, its in _MARKS.items() if mark in first), None)
     if kind is None:
         raise DataError(

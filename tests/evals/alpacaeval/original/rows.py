@@ -15,7 +15,7 @@ ANNOTATOR, REFERENCE = "weighted_alpaca_eval_gpt4_turbo", "gpt4_1106_preview"
 SWITCHED, PLAIN = (next(f"Do {n}." for n in range(99) if shows_model_first(f"Do {n}.") is it) for it in (True, False))
 
 
-def output(instruction: str = PLAIN, text: str = "ours", *, model: str = "m", **others: Any) -> dict[str, Any]:
+def output(instruction: str = PLAIN, text: Any = "ours", *, model: str = "m", **others: Any) -> dict[str, Any]:
     return {"dataset": "koala", "instruction": instruction, "output": text, "generator": model, **others}
 
 

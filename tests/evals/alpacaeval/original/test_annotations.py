@@ -73,7 +73,7 @@ def test_the_order_shown_is_the_rows_or_the_one_that_is_drawn(
 
 @pytest.mark.parametrize("before", ["", "preference_"])
 def test_the_reply_its_price_and_its_time_are_kept(before: str) -> None:
-    others = {"price_per_example": 0.02, "time_per_example": 0.5, "raw_completion": choice(0.25)}
+    others: dict[str, Any] = {"price_per_example": 0.02, "time_per_example": 0.5, "raw_completion": choice(0.25)}
 
     found = judgment_of(VERSION_2, annotation(**{before + name: value for name, value in others.items()}))
 
@@ -116,7 +116,7 @@ def test_the_probabilities_stored_beside_preferences_give_them_again(synth: Path
 @pytest.mark.parametrize("instruction", [PLAIN, SWITCHED])
 @pytest.mark.parametrize("others", [{}, {"is_switched": True}, {"is_switched": False}])
 def test_a_row_goes_through_a_judgment_without_loss(instruction: str, others: dict[str, Any]) -> None:
-    reply = {"price_per_example": 0.02, "time_per_example": 0.5, "raw_completion": choice(0.5)}
+    reply: dict[str, Any] = {"price_per_example": 0.02, "time_per_example": 0.5, "raw_completion": choice(0.5)}
     row = annotation(instruction, 1.5, **reply, **others)
     first = judgment_of(VERSION_2, row)
 

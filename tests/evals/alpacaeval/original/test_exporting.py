@@ -314,12 +314,16 @@ def test_judges_that_would_share_a_folder_are_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-def test_one_judge_with_several_prompts_is_refused(tmp_path: Path) -> None:
-    other = replace(judgment_of(VERSION_2, annotation()), key="other", prompt="mine")
-    one = evaluation(tmp_path / "a", [annotation()], judgments=[other])
+def test_verdicts_of_one_judge_from_elsewhere_and_with_another_prompt_are_kept_apart(tmp_path: Path) -> None:
+    known = judgment_of(VERSION_2, annotation())
+    here = replace(known, key="here", judge={**known.judge, "endpoint": "http://a"}, score=10.0)
+    other = replace(known, key="other", prompt="mine", score=20.0)
+    one = evaluation(tmp_path / "a", [annotation()], judgments=[here, other])
 
-    with pytest.raises(UsageError, match="several prompts: alpaca_eval_clf, mine"):
-        export_original(VERSION_2, [one], tmp_path / "out")
+    export_original(VERSION_2, [one], tmp_path / "out")
+
+    found = {path.parent.name: cells(path)["win_rate"] for path in (tmp_path / "out").rglob("leaderboard.csv")}
+    assert found == {ANNOTATOR: "75.0", f"{ANNOTATOR}-2": "10.0", "gpt-4-1106-preview": "20.0"}
 
 
 @pytest.mark.parametrize("file", ["answers.jsonl", f"references/{REFERENCE}.json"])
@@ -342,4 +346,12 @@ def test_an_instruction_that_is_not_known_is_told_of(tmp_path: Path) -> None:
     (one.path / "questions.jsonl").write_text(lines[0])
 
     with pytest.raises(DataError, match="1 answers are to instructions that are not known"):
+        export_original(VERSION_2, [Evaluation(one.path)], tmp_path / "out")
+
+
+def test_answers_to_the_benchmarks_own_instructions_need_these(tmp_path: Path) -> None:
+    one = evaluation(tmp_path / "a", [annotation()])
+    (one.path / "questions.jsonl").unlink()
+
+    with pytest.raises(DataError, match="cannot be had"):
         export_original(VERSION_2, [Evaluation(one.path)], tmp_path / "out")
