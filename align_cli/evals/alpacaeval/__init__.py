@@ -10,6 +10,7 @@ from functools import partial
 
 from align_cli.evals.alpacaeval.asks import asks
 from align_cli.evals.alpacaeval.evaluation_set import BASELINE, questions
+from align_cli.evals.alpacaeval.original import format_of
 from align_cli.evals.alpacaeval.outputs import read_questions, read_reference
 from align_cli.evals.alpacaeval.reported import addition
 from align_cli.evals.alpacaeval.verdicts import read_probabilities, read_ranking
@@ -37,6 +38,7 @@ BENCHMARK = Benchmark(
     own_reference=read_reference,
     addition=partial(addition, VERSION_2),
     same_questions=(VERSION_1.benchmark,),
+    formats=(format_of(VERSION_2),),
     files=(BASELINE,),
 )
 BENCHMARK_1 = Benchmark(
@@ -53,5 +55,6 @@ BENCHMARK_1 = Benchmark(
     own_reference=read_reference,
     addition=partial(addition, VERSION_1),
     same_questions=(VERSION_2.benchmark,),
+    formats=(format_of(VERSION_1),),
     files=(BASELINE,),
 )
