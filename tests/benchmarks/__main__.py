@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from tests.benchmarks import (
+    alpacaeval,
     arena,
     generating,
     judging,
@@ -31,6 +32,7 @@ _ALL = {
     "memory": memory.rows,
     "generating": generating.rows,
     "judging": judging.rows,
+    "alpacaeval": alpacaeval.rows,
     "ratings": ratings.rows,
     "arena": arena.rows,
 }
