@@ -147,7 +147,7 @@ def _shown(material: Material, theirs: Reference | None) -> Reference | None:
     if not material.reference:
         return None
     held = [*(one.reference for one in material.subjects), theirs]
-    answers = {
+    answers: dict[int | str, Sequence[str]] = {
         str(question): turns for one in reversed(held) if one is not None for question, turns in one.answers.items()
     }
     return Reference(name=material.reference, answers=answers)
