@@ -15,10 +15,11 @@ from align_cli.evals.report.drawing import Drawing, Mark, Outline, Point, Shape,
 
 _WIDTH = 440.0  # pixels: a phone shows them almost as they are
 _LEFT, _RIGHT = 14.0, _WIDTH - 14.0
+_AXIS = _LEFT + 38  # where the fields begin
 _SIZE, _SMALL, _TITLE = 12.5, 11.0, 14.0
 _TOP = 38.0
 _LINE = 20.0  # of text
-_BARS, _GAP = 44.0, 14.0  # heights of a model's bars, and below them
+_LOWEST, _BARS, _GAP = 44.0, 150.0, 14.0  # heights: of a model's bars, of all models' together, below one's
 _LENGTHS, _PREFERENCES = 30, 20  # bins
 _MOST_PARTS, _FEWEST_IN_PART = 8, 40
 _PLOT = 190.0  # height of the field of win rates
@@ -65,7 +66,8 @@ def lengths(rows: Mapping[str, Sequence[Row]], reference: str) -> Drawing | None
     if not theirs:
         return None
     every = [max(length, 1) for some in (*ours.values(), theirs) for length in some]
-    low, high = (min(every), max(every)) if min(every) < max(every) else (min(every) / 2, min(every) * 2)
+    middle = math.sqrt(min(every) * max(every))
+    low, high = min(*every, middle / 2), max(*every, middle * 2)
     span = math.log(high / low)
 
     def shares(some: Sequence[int]) -> list[float]:
@@ -127,22 +129,20 @@ def win_rates_by_length(rows: Mapping[str, Sequence[Row]]) -> Drawing | None:
     parts = {name: found for name, some in rows.items() if (found := _parts(some))}
     if not parts:
         return None
-    times = [part.times for found in parts.values() for part in found] + [1.0]
-    low, high = min(times) / 1.1, max(times) * 1.1
+    times = [part.times for found in parts.values() for part in found]
+    low, high = min(*times, 0.5) / 1.1, max(*times, 2.0) * 1.1
     span = math.log(high / low)
-    top, bottom, left = _TOP + 8, _TOP + 8 + _PLOT, _LEFT + 40
+    top, bottom = _TOP + 8, _TOP + 8 + _PLOT
 
     def place(part: _Part) -> Point:
-        return Point(_across(math.log(part.times / low) / span, left), bottom - part.rate * _PLOT)
+        return Point(_across(math.log(part.times / low) / span), bottom - part.rate * _PLOT)
 
     shapes: list[Shape] = [_heading("Win rate by length beside the reference's")]
     for share in (0, 25, 50, 75, 100):
         y = bottom - share / 100 * _PLOT
-        shapes.append(Outline(points=[Point(left, y), Point(_RIGHT, y)], tone="quiet" if share == 50 else "faint"))
-        shapes.append(Words(at=Point(left - 6, y + 4), text=f"{share} %", size=_SMALL, anchor="end", tone="quiet"))
-    for x, name in _apart(
-        (_across(math.log(tick / low) / span, left), f"× {tick:g}") for tick in _round_times(low, high)
-    ):
+        shapes.append(Outline(points=[Point(_AXIS, y), Point(_RIGHT, y)], tone="quiet" if share == 50 else "faint"))
+        shapes.append(Words(at=Point(_AXIS - 6, y + 4), text=f"{share} %", size=_SMALL, anchor="end", tone="quiet"))
+    for x, name in _apart((_across(math.log(tick / low) / span), f"× {tick:g}") for tick in _round_times(low, high)):
         is_one = name == "× 1"
         shapes.append(Outline(points=[Point(x, top), Point(x, bottom)], tone="quiet" if is_one else "faint"))
         shapes.append(Words(at=Point(x, bottom + 17), text=name, size=_SMALL, anchor="middle", tone="quiet"))
@@ -157,14 +157,8 @@ def win_rates_by_length(rows: Mapping[str, Sequence[Row]]) -> Drawing | None:
     for name, found in parts.items():
         shapes += _legend(numbers[name], name, _counts(found), y)
         y += _LINE
-    shapes.append(
-        Words(
-            at=Point(_LEFT, y + 2),
-            text="× 2: twice as long as the reference's; each mark is as many instructions",
-            size=_SMALL,
-            tone="quiet",
-        )
-    )
+    about = "× 2: the answer is twice as long as the reference's"
+    shapes.append(Words(at=Point(_LEFT, y + 2), text=about, size=_SMALL, tone="quiet"))
     title = f"Win rate by how many times as long as the reference's an answer is. {'; '.join(told)}"
     return Drawing(width=_WIDTH, height=y + 14, title=title, shapes=shapes)
 
@@ -197,26 +191,28 @@ def _ridges(
     behind: Sequence[float] | None = None,
     legend: str = "",
 ) -> Drawing:
-    """Histograms below each other, on one axis and with one height for the same share."""
-    tallest = max(max(*one.shares, one.middle) for one in spreads) if spreads else 0.0
-    tallest = max(tallest, *(behind or [0.0])) or 1.0
-    y = _TOP
+    """Histograms below each other, on one axis; each is as high as its tallest bar, whose share stands beside it."""
+    y, bars = _TOP, max(_BARS / len(spreads), _LOWEST)
     shapes: list[Shape] = [_heading(heading)]
     for one in spreads:
+        tallest = max(*one.shares, one.middle, *(behind or ()))
         shapes += _legend(one.series, one.name, one.said, y + 14)
-        base = y + _LINE + _BARS
+        base = y + _LINE + bars
         shapes += [
-            Outline(points=[Point(_across(at), base), Point(_across(at), base - _BARS)], tone="faint") for at in ticks
+            Outline(points=[Point(_across(at), base), Point(_across(at), base - bars)], tone="faint") for at in ticks
         ]
-        shapes.append(Outline(points=[Point(_LEFT, base), Point(_RIGHT, base)], tone="faint"))
+        for height, down, share in ((base - bars, 8, tallest), (base, 1, 0.0)):
+            shapes.append(Outline(points=[Point(_AXIS, height), Point(_RIGHT, height)], tone="faint"))
+            beside = Point(_AXIS - 6, height + down)
+            shapes.append(Words(at=beside, text=f"{share:.0%}", size=_SMALL, anchor="end", tone="quiet"))
         if behind is not None:
-            shapes.append(Outline(points=_steps(behind, tallest, base), tone="quiet", width=1.2))
-        points = _steps(one.shares, tallest, base)
+            shapes.append(Outline(points=_steps(behind, tallest, base, bars), tone="quiet", width=1.2))
+        points = _steps(one.shares, tallest, base, bars)
         shapes.append(Outline(points=points, is_closed=True, series=one.series, is_filled=True, width=1.8))
         if one.middle:
             shapes.append(
                 Outline(
-                    points=[Point(_across(0.5), base), Point(_across(0.5), base - _BARS * one.middle / tallest)],
+                    points=[Point(_across(0.5), base), Point(_across(0.5), base - bars * one.middle / tallest)],
                     series=one.series,
                     width=5,
                 )
@@ -224,7 +220,7 @@ def _ridges(
         y = base + _GAP
     for x, name in _apart((_across(at), name) for at, name in ticks.items()):
         half = width_of(name, _SMALL) / 2
-        at = min(max(x, _LEFT + half), _RIGHT - half)
+        at = min(x, _RIGHT - half)
         shapes.append(Words(at=Point(at, y + 2), text=name, size=_SMALL, anchor="middle", tone="quiet"))
     y += 22
     if legend:
@@ -232,9 +228,7 @@ def _ridges(
         text = fitted(legend, _SIZE, _RIGHT - _LEFT - 30)
         shapes.append(Words(at=Point(_LEFT + 30, y + 4), text=text, size=_SIZE))
         y += _LINE
-    about = f"the tallest bar is {tallest:.0%} of the answers"
-    shapes.append(Words(at=Point(_LEFT, y + 2), text=about, size=_SMALL, tone="quiet"))
-    return Drawing(width=_WIDTH, height=y + 14, title=f"{heading}, {told}; {about}", shapes=shapes)
+    return Drawing(width=_WIDTH, height=y, title=f"{heading}, {told}", shapes=shapes)
 
 
 def _heading(text: str) -> Shape:
@@ -250,17 +244,17 @@ def _legend(series: int, name: str, said: str, y: float) -> Iterator[Shape]:
     yield Words(at=Point(_RIGHT, y), text=said, size=_SIZE, anchor="end", tone="quiet", series=series)
 
 
-def _steps(shares: Sequence[float], tallest: float, base: float) -> list[Point]:
+def _steps(shares: Sequence[float], tallest: float, base: float, bars: float) -> list[Point]:
     """The outline of bars that touch each other."""
-    points = [Point(_LEFT, base)]
+    points = [Point(_AXIS, base)]
     for number, share in enumerate(shares):
-        y = base - _BARS * share / tallest
+        y = base - bars * share / tallest
         points += [Point(_across(number / len(shares)), y), Point(_across((number + 1) / len(shares)), y)]
     return [*points, Point(_RIGHT, base)]
 
 
-def _across(share: float, left: float = _LEFT) -> float:
-    return left + share * (_RIGHT - left)
+def _across(share: float) -> float:
+    return _AXIS + share * (_RIGHT - _AXIS)
 
 
 def _shares(places: Sequence[float], bins: int) -> list[float]:
@@ -288,10 +282,8 @@ def _round_lengths(low: float, high: float) -> list[int]:
 
 
 def _round_times(low: float, high: float) -> list[float]:
-    """Halves and doubles between the two; finer where they are close to each other."""
-    coarse = [2.0**power for power in range(-20, 21)]
-    fine = sorted([*coarse, 0.7, 0.8, 0.9, 1.1, 1.2, 1.4, 1.7])
-    return [one for one in (coarse if high / low > 6 else fine) if low <= one <= high]
+    """Halves and doubles between the two."""
+    return [times for power in range(-20, 21) if low <= (times := 2.0**power) <= high]
 
 
 def _middle(values: Sequence[float]) -> float:
@@ -316,7 +308,7 @@ def _quartiles(values: Sequence[int]) -> str:
 
 def _counts(parts: Sequence[_Part]) -> str:
     few, many = min(part.num for part in parts), max(part.num for part in parts)
-    return f"{len(parts)} × {few}" + (f"–{many}" if many > few else "")
+    return f"{len(parts)} {'mark' if len(parts) == 1 else 'marks'} of {few:,}" + (f" or {many:,}" if many > few else "")
 
 
 def _said(part: _Part) -> str:
