@@ -65,9 +65,9 @@ def metrics_table(report: Report) -> Table | None:
     )
     if not any(one.metrics for one in report.models):
         return None
-    ranked = [] if headline is None else [f"{headline} \N{DOWNWARDS ARROW}"]
+    ranked = [] if headline is None else [f"{headline}\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}"]
     return Table(
-        title=f"{report.benchmark}: what it computes" + (f"; ranked by {headline}" if headline is not None else ""),
+        title=f"{report.benchmark}: what it computes" if headline is None else f"Ranked by {headline}",
         columns=[*ranked, *names],
         rows=[
             (

@@ -123,11 +123,12 @@ function fillOrders(models) {
 
 function fillResults(models) {
   if (data.reference === null) return;
-  const results = (model) => ["won", "lost", "drawn"].map((result) => [`${result}.${model}`, `${data.models[model].name} ${result} (${tally[model][result]})`]);
+  const results = (model, name, place) => ["won", "lost", "drawn"].map((result) => [`${result}${place}`, `${name}${result} (${tally[model][result]})`]);
+  const alone = models.length === 1 && view.result.endsWith(`.${models[0]}`) ? `.${models[0]}` : ""; // picked when others were shown
   options("result", [
     ["", "everything"],
-    ...(models.length === 1 ? ["won", "lost", "drawn"].map((result) => [result, `${result} (${tally[models[0]][result]})`]) : []),
-    ...(models.length > 1 ? [["won", "some model won"], ["lost", "some model lost"], ["drawn", "some model drew"], ...models.flatMap(results)] : []),
+    ...(models.length === 1 ? results(models[0], "", alone) : []),
+    ...(models.length > 1 ? [["won", "some model won"], ["lost", "some model lost"], ["drawn", "some model drew"], ...models.flatMap((model) => results(model, `${data.models[model].name} `, `.${model}`))] : []),
   ]);
 }
 
