@@ -65,7 +65,7 @@ def metrics_table(report: Report) -> Table | None:
     )
     if not any(one.metrics for one in report.models):
         return None
-    ranked = [] if headline is None else [f"{headline}\N{NO-BREAK SPACE}\N{DOWNWARDS ARROW}"]
+    ranked = [] if headline is None else [f"{headline}\N{DOWNWARDS ARROW}"]
     return Table(
         title=f"{report.benchmark}: what it computes" if headline is None else f"Ranked by {headline}",
         columns=[*ranked, *names],

@@ -35,7 +35,7 @@ def test_the_figure_that_ranks_stands_first_and_marked(tmp_path: Path) -> None:
 
     assert found is not None
     assert found.title == "Ranked by rate"
-    assert found.columns == ["rate\N{NO-BREAK SPACE}↓", "wins", "error", "form"]
+    assert found.columns == ["rate↓", "wins", "error", "form"]
     assert [(name, [cell.text for cell in cells]) for name, cells in found.rows] == [
         ("b", ["80.00", "5", "\N{MINUS SIGN}0.50", "–"]),
         ("a", ["12.34", "1,234", "–", "v1"]),

@@ -28,7 +28,7 @@ function turnElement(data, question, turn, view, models) {
   if (num) {
     const columns = element("div", { class: "columns", role: "group", "aria-label": `Answers, turn ${turn}`, kids: models.map((model) => answerElement(data, question, model, turn, view)) });
     if (beside) columns.append(referenceElement(data, question, turn, view));
-    columns.style.gridTemplateColumns = `repeat(${num}, minmax(min(${beside ? 16 : 20}rem, 86vw), 1fr))`;
+    columns.style.gridTemplateColumns = `repeat(${num}, minmax(min(${beside && num > 3 ? 15.5 : 20}rem, 86vw), 1fr))`;
     made.append(columns);
   }
   for (const battle of question.battles.filter((one) => one.turn === turn)) made.append(battleElement(data, battle, view));
