@@ -11,7 +11,7 @@ from typing import Any, Literal
 from align_cli import assets, registry
 from align_cli.errors import UsageError
 from align_cli.evals import folder
-from align_cli.evals.benchmark import Answer, Answers, Assets, Benchmark, Question
+from align_cli.evals.benchmark import Answer, Answers, Benchmark, Question
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.records import Journal
 from align_cli.files import digest_of
@@ -65,18 +65,23 @@ class Choice:
         return found
 
 
-def questions_of(benchmark: Benchmark, manner: Manner, files: Assets) -> list[Question]:
-    """The benchmark's questions, asked in this manner."""
+def in_manner(questions: Sequence[Question], manner: Manner) -> list[Question]:
+    """The questions, asked in this manner."""
     changes: dict[str, Any] = {}
     if manner.temperature is not None:
         changes["temperature"] = manner.temperature
     if manner.max_new_tokens is not None:
         changes["max_new_tokens"] = manner.max_new_tokens
-    return [replace(question, **changes) for question in benchmark.questions(files)]
+    return [replace(question, **changes) for question in questions]
 
 
 def facts(
-    benchmark: Benchmark, model: Mapping[str, Any], manner: Manner, questions: Sequence[Question]
+    benchmark: Benchmark,
+    model: Mapping[str, Any],
+    manner: Manner,
+    questions: Sequence[Question],
+    *,
+    has_own_questions: bool = False,
 ) -> dict[str, Any]:
     """What `evaluation.json` says: everything the answers depend on."""
     return {
@@ -84,7 +89,7 @@ def facts(
         "model": dict(model),
         "manner": asdict(manner),
         "questions": {"count": len(questions), "digest": digest_of([asdict(question) for question in questions])},
-        "files": {name: assets.sha256(name) for name in benchmark.files},
+        "files": {} if has_own_questions else {name: assets.sha256(name) for name in benchmark.files},
         "versions": versions(manner.engine),
     }
 

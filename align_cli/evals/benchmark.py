@@ -202,11 +202,15 @@ class Benchmark:
     modes: tuple[Mode, ...] = ("single",)
     references: tuple[str, ...] = ()
     """Sets of reference answers, the usual one first."""
-    own_reference: Callable[[Path, Sequence[Question]], Reference] | None = None
+    own_questions: Callable[[Path], Sequence[Question]] | None = None
+    """Reads questions of the user's own from a file; None: only its own will do."""
+    own_reference: Callable[[Path], Reference] | None = None
     """Reads reference answers of the user's own from a file; None: only its own sets will do."""
     addition: Callable[[Material, Computing], Addition] | None = None
     """What its report says beyond the mean scores."""
     formats: tuple[Format, ...] = ()
     """What `import` and `export` know, the usual one first."""
+    same_questions: tuple[str, ...] = ()
+    """Benchmarks that ask the same: a model's answers to them are its answers to this one."""
     files: tuple[str, ...] = ()
     """Names in `assets.toml` of what its questions come from; their digests are kept with the answers."""

@@ -12,8 +12,9 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cached_property
@@ -32,7 +33,7 @@ REPORT, PAGE = "report.json", "report.html"
 FORMAT = 1
 
 #: Keys of `evaluation.json` that do not change what a model answers, wherever they stand.
-_FREE = ("versions", "name")
+_FREE = ("versions", "name", "prompt")
 
 
 @dataclass(frozen=True)
@@ -141,11 +142,25 @@ class Evaluation:
                 hint="verdicts beside two references of one name cannot be told apart: judge in another folder",
             )
 
+    def is_made_as(self, other: Evaluation) -> bool:
+        """Whether the same model answered the same questions in the same manner, for whichever benchmark."""
+        mine, its = ({**one.facts, "benchmark": ""} for one in (self, other))
+        return not _differences(mine, its, "")
+
+    def _keep(self, questions: Sequence[Question] | None) -> None:
+        place = self.path / QUESTIONS
+        place.unlink(missing_ok=True)
+        if questions is not None:
+            lines = [json.dumps({"key": str(one.id), **asdict(one)}, ensure_ascii=False) for one in questions]
+            files.write_bytes(place, "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass"))
+
     def _reference(self, name: str) -> Path:
         return self.path / REFERENCES / f"{slug(name)}.json"
 
-    def begin(self, facts: Mapping[str, Any]) -> None:
+    def begin(self, facts: Mapping[str, Any], questions: Sequence[Question] | None = None) -> None:
         """Write down how answers are made, or see that those which are there were made in the same way.
+
+        `questions` are kept where they are not the benchmark's own.
 
         Raises:
             UsageError: they were made otherwise; every difference is listed.
@@ -158,6 +173,7 @@ class Evaluation:
                 hint=f"restore {FACTS} from a copy, or make all answers anew with --restart",
             )
         if not there:  # nothing depends yet on how an earlier attempt wanted them
+            self._keep(questions)
             files.write_json(self.path / FACTS, wanted)
             self.__dict__.pop("facts", None)
             return

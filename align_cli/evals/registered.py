@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from align_cli import promises, registry
-from align_cli.evals.benchmark import MODES, Ask, Benchmark, Question, Verdict
+from align_cli.evals.benchmark import MODES, Ask, Benchmark, Question, Reference, Verdict
 from align_cli.registry import Entry
 
 
@@ -58,8 +58,21 @@ def _watched(entry: Entry, benchmark: Benchmark) -> Benchmark:
     def watch(part: str, function: Callable[..., Any], gives: type) -> Callable[..., Any]:
         return promises.watched(entry, part, function, gives)
 
+    optional: dict[str, tuple[Callable[..., Any], type]] = {}
+    if own_questions := benchmark.own_questions:
+        optional["own_questions"] = (lambda place: _questions(own_questions(place)), tuple)
+    if benchmark.read_reply:
+        optional["read_reply"] = (benchmark.read_reply, Verdict)
+    if benchmark.own_reference:
+        optional["own_reference"] = (benchmark.own_reference, Reference)
+    if benchmark.addition:
+        from align_cli.evals.report.addition import Addition
+
+        optional["addition"] = (benchmark.addition, Addition)
+    changed: dict[str, Any] = {part: watch(part, function, gives) for part, (function, gives) in optional.items()}
     return replace(
         benchmark,
+        **changed,
         questions=watch("questions", lambda assets: _questions(benchmark.questions(assets)), tuple),
         asks=watch("asks", lambda judging: _each(benchmark.asks(judging), Ask), tuple),
         read=watch("read", benchmark.read, Verdict),

@@ -44,10 +44,14 @@ def speaking(chain: Chain, chat_template: str | None = None) -> Speaking:
     return Speaking(chain=chain, template=template, served=served.of_run(last.folder))
 
 
-def facts(speaking: Speaking, name: str) -> dict[str, Any]:
+#: Stands for a question's words in the prompt that `evaluation.json` shows.
+PLACE = "{instruction}"
+
+
+def facts(speaking: Speaking, name: str, system: str | None) -> dict[str, Any]:
     """The model as `evaluation.json` names it: what its answers depend on, and no place of this machine.
 
-    The template counts as its text: one that prints the date is the same one tomorrow.
+    The template counts as its text: one that prints the date is the same one tomorrow. The prompt is there to be read.
     """
     chain = speaking.chain
     return {
@@ -58,8 +62,21 @@ def facts(speaking: Speaking, name: str) -> dict[str, Any]:
             "from": speaking.template_name,
             "digest": digest_of(speaking.template.text)[:16],
             "inserts_empty_system": speaking.served.inserts_empty_system,
+            "prompt": _prompt(speaking, system),
         },
     }
+
+
+def _prompt(speaking: Speaking, system: str | None) -> str | None:
+    """What is put before the model for a question's first turn; None where the template refuses such words."""
+    said = [{"role": "user", "content": PLACE}]
+    if system is not None or (speaking.served.inserts_empty_system and speaking.template.knows_system):
+        said.insert(0, {"role": "system", "content": system or ""})
+    special = tokenizer_files.special(tokenizer_files.folder_of(speaking.chain))
+    try:
+        return speaking.template.render(said, special, add_generation_prompt=True)
+    except templates.TemplateRefusal:
+        return None
 
 
 def _link(link: Link) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import pytest
 from align_cli.errors import DataError, UsageError
 from align_cli.evals import answering, folder
 from align_cli.evals.answering import Choice, Manner
-from align_cli.evals.benchmark import Answer, Ask, Assets, Benchmark, Question, Verdict
+from align_cli.evals.benchmark import Answer, Ask, Benchmark, Question, Verdict
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.records import Journal
 
@@ -79,11 +79,11 @@ def test_first_takes_so_many_of_each_category():
 
 
 def test_the_command_line_stands_for_the_benchmarks_own_values():
-    questions = answering.questions_of(BENCHMARK, Manner(temperature=0.3, max_new_tokens=5), Assets())
+    questions = answering.in_manner(QUESTIONS, Manner(temperature=0.3, max_new_tokens=5))
 
     assert {question.temperature for question in questions} == {0.3}
     assert {question.max_new_tokens for question in questions} == {5}
-    assert answering.questions_of(BENCHMARK, Manner(), Assets()) == QUESTIONS
+    assert answering.in_manner(QUESTIONS, Manner()) == QUESTIONS
 
 
 def test_answers_come_back_as_they_were_kept(tmp_path):
@@ -113,7 +113,7 @@ def test_an_answer_is_on_the_disk_before_anybody_hears_of_it(tmp_path):
 
 def facts(manner: Manner, **model) -> dict:
     known = {"name": "m", "base": {"digest": "d"}, **model}
-    return answering.facts(BENCHMARK, known, manner, answering.questions_of(BENCHMARK, manner, Assets()))
+    return answering.facts(BENCHMARK, known, manner, answering.in_manner(QUESTIONS, manner))
 
 
 def test_answers_made_otherwise_are_refused_with_every_difference(tmp_path):

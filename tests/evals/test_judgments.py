@@ -40,8 +40,8 @@ def test_a_record_has_the_fields_that_readers_look_for_and_reads_back_equal() ->
     record = json.loads(json.dumps(record_of(judgment)))
 
     assert list(record) == [
-        *("key", "question_id", "turn", "game", "models", "judge", "prompt", "request", "state", "why", "score"),
-        *("winner", "text", "reply", "usage", "cost", "attempts", "seconds", "tstamp"),
+        *("key", "question_id", "turn", "game", "models", "judge", "prompt", "reference", "request", "state", "why"),
+        *("score", "winner", "text", "reply", "usage", "cost", "attempts", "seconds", "tstamp"),
     ]
     assert judgment_of(record) == judgment
     assert judgment.shown == "Which is better?"

@@ -11,6 +11,7 @@ from typing import Any
 
 from align_cli import files
 from align_cli.cli.evals import places, words
+from align_cli.cli.evals.questions import Asked, own_questions, take_over
 from align_cli.cli.evals.words import Answering, Pace, Questions
 from align_cli.cli.signs import one_line
 from align_cli.errors import UsageError
@@ -31,6 +32,8 @@ class Order:
     model: str
     manner: Manner
     choice: Choice
+    own: Sequence[Question] | None
+    """The user's questions; None: the benchmark's, or those of the folder that is gone on with."""
     files: Assets
     limits: Limits
     how: Answering
@@ -64,7 +67,7 @@ class Generated:
         }
 
 
-def order(model: str, how: Answering, questions: Questions, pace: Pace) -> Order:
+def order(benchmark: Benchmark, model: str, how: Answering, questions: Questions, pace: Pace) -> Order:
     """The order; what cannot be right is said before anything is fetched or loaded.
 
     Raises:
@@ -102,8 +105,11 @@ def order(model: str, how: Answering, questions: Questions, pace: Pace) -> Order
         system=how.system,
         dtype="the server's" if how.endpoint else how.dtype,
     )
+    own = own_questions(how.questions, benchmark)
+    if own is None:
+        own = places.of_model(model, benchmark.name, how.output_dir, how.name).questions()
     return Order(
-        model=model, manner=manner, choice=questions.choice, files=questions.files, limits=pace.limits, how=how
+        own=own, model=model, manner=manner, choice=questions.choice, files=questions.files, limits=pace.limits, how=how
     )
 
 
@@ -114,8 +120,9 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         UsageError: the model or its template is wrong, or the answers there were made otherwise.
         Interrupted: somebody stopped it; what was answered is kept.
     """
-    questions = answering.questions_of(benchmark, order.manner, order.files)
     evaluation = places.of_model(order.model, benchmark.name, order.how.output_dir, order.how.name)
+    plain = benchmark.questions(order.files) if order.own is None else order.own
+    questions = answering.in_manner(plain, order.manner)
     chosen = order.choice.of(questions)
     if not chosen:
         raise UsageError(
@@ -126,15 +133,14 @@ def generate(order: Order, benchmark: Benchmark, say: Callable[[str], None]) -> 
         evaluation = _moved_aside(evaluation, say)
     run = _by_endpoint if order.how.endpoint else _by_model
     with records.exclusive(evaluation.path, f"align eval {benchmark.name} generate"):
-        return run(order, benchmark, evaluation, questions, chosen, say)
+        return run(order, benchmark, evaluation, Asked(questions=questions, chosen=chosen, own=order.own), say)
 
 
 def _by_model(
     order: Order,
     benchmark: Benchmark,
     evaluation: Evaluation,
-    questions: Sequence[Question],
-    chosen: Sequence[Question],
+    asked: Asked,
     say: Callable[[str], None],
 ) -> Generated:
     """Answers of a model on this machine."""
@@ -156,11 +162,11 @@ def _by_model(
         wanted = order.manner.system
         system = (wanted if wanted is not None else how.served.system) or None
         manner = replace(order.manner, system=system)
-        model = speaking.facts(how, order.how.name or places.short_name(order.model))
-        evaluation.begin(answering.facts(benchmark, model, manner, questions))
+        model = speaking.facts(how, order.how.name or places.short_name(order.model), system)
+        evaluation.begin(asked.facts(benchmark, model, manner), asked.own)
     notes = [how.served.note] if how.served.note and wanted is None else []
     say(f"{evaluation.path}: {evaluation.model}, template: {how.template_name}, system prompt: {_shown(system)}")
-    todo = answering.unfinished(evaluation, chosen)
+    todo = _unfinished(order, benchmark, evaluation, asked, say)
     if not todo.turns:
         return Generated(evaluation=evaluation, made=0, had=todo.done, notes=notes)
 
@@ -202,8 +208,7 @@ def _by_endpoint(
     order: Order,
     benchmark: Benchmark,
     evaluation: Evaluation,
-    questions: Sequence[Question],
-    chosen: Sequence[Question],
+    asked: Asked,
     say: Callable[[str], None],
 ) -> Generated:
     """Answers of a model that a server has; the template is the server's affair."""
@@ -213,10 +218,10 @@ def _by_endpoint(
     server = endpoint(order.model, base_url=order.how.endpoint, key_env=order.how.key_env)
     manner = replace(order.manner, system=order.manner.system or None)
     model = {"name": order.how.name or order.model, "served": dict(server.identity)}
-    evaluation.begin(answering.facts(benchmark, model, manner, questions))
+    evaluation.begin(asked.facts(benchmark, model, manner), asked.own)
     template = "the server's (chat completions)"
     say(f"{evaluation.path}: {evaluation.model}, template: {template}, system prompt: {_shown(manner.system)}")
-    todo = answering.unfinished(evaluation, chosen)
+    todo = _unfinished(order, benchmark, evaluation, asked, say)
     if not todo.turns:
         return Generated(evaluation=evaluation, made=0, had=todo.done)
 
@@ -234,6 +239,16 @@ def _by_endpoint(
         )
 
     return _answered(evaluation, todo, answer, [], say)
+
+
+def _unfinished(
+    order: Order, benchmark: Benchmark, evaluation: Evaluation, asked: Asked, say: Callable[[str], None]
+) -> Work:
+    """What is still to be made, once the model's answers to a benchmark of the same questions are here too."""
+    if not order.how.restart and order.how.output_dir is None:
+        others = [places.of_model(order.model, name, None, order.how.name) for name in benchmark.same_questions]
+        take_over(others, evaluation, asked.chosen, say)
+    return answering.unfinished(evaluation, asked.chosen)
 
 
 def _answered(

@@ -9,17 +9,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from align_cli.cli.evals import places, words
+from align_cli.cli.evals import agreeing, places, words
 from align_cli.cli.evals.references import references_of
 from align_cli.cli.evals.words import Judging, Pace, Questions
-from align_cli.cli.text import is_terminal
 from align_cli.errors import Interrupted, UsageError
 from align_cli.evals import judge, records
 from align_cli.evals.answering import Choice
+from align_cli.evals.asked import questions_of
 from align_cli.evals.asking.endpoint import Endpoint, endpoint
 from align_cli.evals.asking.limits import Limits
-from align_cli.evals.asking.prices import Estimate, Prices, estimate, prices_of
-from align_cli.evals.benchmark import MODES, Assets, Benchmark, Mode, Reference
+from align_cli.evals.asking.prices import Prices, estimate, prices_of
+from align_cli.evals.benchmark import MODES, Assets, Benchmark, Mode, Question, Reference
+from align_cli.evals.benchmark import Judging as Court
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment
 from align_cli.evals.remembered import Remembered
@@ -62,8 +63,11 @@ class Judged:
     evaluations: Sequence[Evaluation]
     estimate: dict[str, Any]
     asked: int
+    """What was judged now, `taken_over` included."""
     had: int
     unanswered: int
+    taken_over: int = 0
+    """Verdicts that nobody had to be asked for: other evaluations had the reply, or it was known."""
     states: dict[str, int] = field(default_factory=dict)
     """Of what was asked now."""
     spent: float | None = None
@@ -77,6 +81,7 @@ class Judged:
             "evaluations": [str(one.path) for one in self.evaluations],
             "estimate": self.estimate,
             "asked": self.asked,
+            "taken_over": self.taken_over,
             "were_there": self.had,
             "unanswered_turns": self.unanswered,
             "states": self.states,
@@ -114,7 +119,7 @@ def order(
             f"--max-cost: the price of {judge_name} is not known",
             hint="--price IN,OUT says what a million tokens cost, in USD; --price 0,0 for a server of your own",
         )
-    references, reference = references_of(benchmark, how.reference, questions.files)
+    references, reference = references_of(benchmark, how.reference)
     return Order(
         endpoint=asked,
         mode=mode,
@@ -148,18 +153,25 @@ def _mode(benchmark: Benchmark, mode: str, baseline: str | None, models: Sequenc
     return found
 
 
-def demand_yes(order: Order) -> None:
-    """Raise where nobody could be asked whether money may be spent, before any work is done for it.
+def demand_files(order: Order, benchmark: Benchmark, own: Sequence[Question] | None) -> None:
+    """Raise where the judge's prompts or reference answers cannot be had, before a model is asked anything.
 
     Raises:
-        UsageError: nobody is at a terminal, and `--yes` was not said.
+        UsageError: the reference answers are to other questions.
+        DataError: a file cannot be had.
     """
-    if order.is_agreed or is_terminal(sys.stdin):
+    if order.mode != "single":  # pairs cannot be made of no models
         return
-    raise UsageError(
-        f"the judge at {order.endpoint.identity['endpoint']} may cost money, and nobody is here to be asked",
-        hint="--yes lets it; --max-cost USD limits it; the step judge with --dry-run shows the estimate",
+    questions = benchmark.questions(order.files) if own is None else own
+    nobody = Court(
+        mode=order.mode,
+        questions=questions,
+        answers={},
+        references=order.references,
+        reference=order.reference,
+        assets=order.files,
     )
+    list(benchmark.asks(nobody))
 
 
 def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation], say: Callable[[str], None]) -> Judged:
@@ -173,10 +185,11 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
     if order.baseline and order.baseline.path.resolve() in [one.path.resolve() for one in evaluations]:
         raise UsageError(f"{order.baseline.path}: this is the baseline, and the model that is held against it")
     with records.all_exclusive([one.path for one in evaluations], f"align eval {benchmark.name} judge"):
+        everyone = [*evaluations, *([order.baseline] if order.baseline else [])]
         work = judge.work(
             evaluations,
             benchmark,
-            order.choice.of(benchmark.questions(order.files)),
+            order.choice.of(questions_of(everyone, benchmark, order.files)),
             order.endpoint.identity,
             mode=order.mode,
             baseline=order.baseline,
@@ -195,11 +208,11 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
         }
         if work.unanswered:
             say(f"note: {work.unanswered} turns have no answer and are not judged")
-        say(_told(order, work, sums))
+        say(agreeing.told(order, work, sums))
         if not work.pending or order.dry_run:
             return Judged(asked=0, **said)
         if work.to_ask:
-            _agree(order)
+            agreeing.agree(order)
         if order.reference is not None:
             for one in evaluations:
                 one.keep_reference(order.reference)
@@ -255,41 +268,10 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
             ) from error
     return Judged(
         asked=states.total(),
+        taken_over=len(work.pending) - len(work.to_ask),
         states=dict(sorted(states.items())),
         spent=spent if order.prices else None,
         notes=tuple(tally.notes),
         seconds=time.monotonic() - started,
         **said,
     )
-
-
-def _told(order: Order, work: judge.Work, sums: Estimate) -> str:
-    """What is about to happen, in a sentence."""
-    where = order.endpoint.identity["endpoint"]
-    if work.pending and not work.to_ask:
-        return f"{order.endpoint.model}: nothing to ask: {len(work.pending)} verdicts are known already"
-    if not work.pending:
-        return f"{order.endpoint.model}: nothing to do: all {work.done} judgments are there"
-    there = f" ({work.done} are there)" if work.done else ""
-    known = f", {work.remembered} are known from other evaluations" if work.remembered else ""
-    return f"{order.endpoint.model} at {where}: {len(work.to_ask)} requests{there}{known}, {_costs(order, sums)}"
-
-
-def _costs(order: Order, sums: Estimate) -> str:
-    tokens = f"about {sums.prompt_tokens:,} tokens in and {sums.completion_tokens:,} out"
-    if order.prices is None or sums.likely is None:
-        unknown = "; what they cost is not known (--price IN,OUT says it)"
-        return tokens if order.endpoint.is_near else f"{tokens}{unknown}"
-    most = f", at most ${sums.at_most:,.2f}" if sums.at_most is not None else ""
-    return f"{tokens}, about ${sums.likely:,.2f}{most} (prices: {order.prices.source})"
-
-
-def _agree(order: Order) -> None:
-    """Let a person at a terminal say yes; anybody else has to say so on the command line."""
-    if order.is_agreed:
-        return
-    demand_yes(order)
-    sys.stderr.write("go on? [y/N] ")
-    sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise UsageError("nothing was asked, nothing was spent")

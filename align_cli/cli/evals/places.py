@@ -13,8 +13,8 @@ from align_cli.evals.folder import Evaluation
 
 #: In a run's folder, and in the working directory.
 EVALS = "evals"
-#: What is told of a report's overall score -> its name there.
-_OVERALL = {"score": "value", "low": "low", "high": "high", "verdicts": "n"}
+#: What is told of a report's headline -> its name there.
+_HEADLINE = {"what": "name", "score": "value", "low": "low", "high": "high"}
 
 
 def of_model(word: str, benchmark: str, output_dir: Path | None, name: str | None = None) -> Evaluation:
@@ -76,11 +76,12 @@ def reported(run: Path) -> list[dict[str, Any]]:
     found = []
     for place in sorted((run / EVALS).glob(f"*/{folder.FACTS}")):
         row: dict[str, Any] = {"benchmark": place.parent.name, "folder": str(place.parent), "judge": None}
-        row |= {"score": None, "low": None, "high": None, "verdicts": 0, "pairs": 0}
+        row |= {"what": "score", "score": None, "low": None, "high": None, "verdicts": 0, "pairs": 0}
         with suppress(OSError, ValueError, KeyError, IndexError, TypeError):  # no report yet, or one of another version
             report = files.read_json(place.with_name(folder.REPORT))
-            overall = report["models"][0]["overall"]
-            row |= {name: overall[key] for name, key in _OVERALL.items()}
+            model = report["models"][0]
+            row |= {name: model["headline"][key] for name, key in _HEADLINE.items()}
+            row["verdicts"] = model["overall"]["n"]
             row |= {"judge": report["judge"] and report["judge"]["name"], "pairs": len(report["pairs"])}
         found.append(row)
     return found

@@ -6,12 +6,12 @@ from pathlib import Path
 
 from align_cli.cli.evals import places
 from align_cli.errors import UsageError
-from align_cli.evals.benchmark import Assets, Benchmark, Reference
+from align_cli.evals.benchmark import Benchmark, Reference
 
 _SUFFIXES = (".json", ".jsonl")
 
 
-def references_of(benchmark: Benchmark, word: str | None, files: Assets) -> tuple[str, Reference | None]:
+def references_of(benchmark: Benchmark, word: str | None) -> tuple[str, Reference | None]:
     """The name of what is meant, and the answers where they are the user's own; an empty name is the usual set.
 
     Raises:
@@ -27,7 +27,7 @@ def references_of(benchmark: Benchmark, word: str | None, files: Assets) -> tupl
     if place.suffix in _SUFFIXES and not place.is_dir():
         if not place.is_file():
             raise UsageError(f"--reference {word}: there is no such file", hint=f"sets that are known: {known}")
-        found = benchmark.own_reference(place, benchmark.questions(files))
+        found = benchmark.own_reference(place)
     else:
         found = _of_run(benchmark, word, known)
     if found.name in benchmark.references:

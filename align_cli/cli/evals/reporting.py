@@ -12,7 +12,8 @@ from align_cli.cli import documents
 from align_cli.cli.evals import places
 from align_cli.cli.evals.words import Reporting
 from align_cli.errors import GateError, UsageError
-from align_cli.evals.benchmark import Assets, Benchmark, Computing, Question
+from align_cli.evals.asked import questions_of
+from align_cli.evals.benchmark import Assets, Benchmark, Computing
 from align_cli.evals.folder import PAGE, REPORT, Evaluation, slug
 
 
@@ -71,10 +72,11 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
     from align_cli.evals.report import page, pictures
     from align_cli.evals.report import report as reports
 
+    every = [*order.evaluations, *([order.against] if order.against else [])]
     made = reports.make(
         order.evaluations,
         benchmark=benchmark,
-        questions=_questions(order, benchmark),
+        questions=questions_of(every, benchmark, order.files),
         judge=order.judge,
         reference=order.reference,
         against=order.against,
@@ -99,19 +101,6 @@ def report(order: Order, benchmark: Benchmark, result: TextIO, *, as_json: bool,
         result.write(f"\n{place / PAGE} shows every answer and judgment\n")
     if order.fail_below is not None:
         _gate(document, order.fail_below)
-
-
-def _questions(order: Order, benchmark: Benchmark) -> list[Question]:
-    """The benchmark's, and those that evaluations bring with them; the former only where some evaluation needs them."""
-    every = [*order.evaluations, *([order.against] if order.against else [])]
-    own = [one.questions() for one in every]
-    found: list[Question] = list(benchmark.questions(order.files)) if None in own else []
-    known = {question.id for question in found}
-    for question in (question for its in own for question in its or ()):
-        if question.id not in known:
-            found.append(question)
-            known.add(question.id)
-    return found
 
 
 def _place(evaluations: Sequence[Evaluation], benchmark: Benchmark) -> Path:

@@ -12,7 +12,7 @@ import typer
 
 from align_cli import stdout
 from align_cli.cli import documents
-from align_cli.cli.evals import generating, judging, places, reporting
+from align_cli.cli.evals import agreeing, generating, judging, places, reporting
 from align_cli.cli.evals.words import Answering, Files, Judging, Output, Pace, Questions, Reporting
 from align_cli.cli.option_groups import takes
 from align_cli.evals.benchmark import Benchmark
@@ -77,10 +77,11 @@ def _run(
     benchmark: Benchmark = ctx.obj
     reporting.demand(report.plot or [])
     reporting.computing(benchmark, report, questions.files)
-    generation = generating.order(model, answering, questions, pace)
+    generation = generating.order(benchmark, model, answering, questions, pace)
     held = _one(benchmark, report.against)
     court = judging.order(benchmark, judge, questions, pace, [model])
-    judging.demand_yes(court)
+    agreeing.demand_yes(court)
+    judging.demand_files(court, benchmark, generation.own)
     with stdout.reserved() as result:
         generated = generating.generate(generation, benchmark, _say)
         judged = judging.judged(court, benchmark, [generated.evaluation], _say)
@@ -104,7 +105,7 @@ def _generate(
 ) -> None:
     """Make a model's answers; those that are there are kept."""
     benchmark: Benchmark = ctx.obj
-    order = generating.order(model, answering, questions, pace)
+    order = generating.order(benchmark, model, answering, questions, pace)
     with stdout.reserved() as result:
         generated = generating.generate(order, benchmark, _say)
         following = [f"align eval {benchmark.name} judge {generated.evaluation.path}"]
@@ -127,10 +128,11 @@ def _judge(
     evaluations = [places.existing(word, benchmark.name) for word in runs]
     with stdout.reserved() as result:
         judged = judging.judged(order, benchmark, evaluations, _say)
+        beside = f" --reference {order.references}" if order.references else ""
         following = (
             []
             if dry.dry_run
-            else [f"align eval {benchmark.name} report {' '.join(runs)} --judge {order.endpoint.model}"]
+            else [f"align eval {benchmark.name} report {' '.join(runs)} --judge {order.endpoint.model}{beside}"]
         )
         _finish(judged.as_dict(), following, result, as_json=output.as_json)
 

@@ -71,6 +71,10 @@ class Answering:
     key_env: Annotated[
         str | None, typer.Option("--key-env", metavar="NAME", help="Variable with its API key, not OPENAI_API_KEY.")
     ] = None
+    questions: Annotated[
+        Path | None,
+        typer.Option("--questions", metavar="FILE", help="Your own questions, where a benchmark can be asked others."),
+    ] = None
     engine: Annotated[
         str, typer.Option("--engine", metavar="ENGINE", help="Without --endpoint: transformers or vllm.")
     ] = "transformers"

@@ -10,7 +10,8 @@ from functools import partial
 
 from align_cli.evals.alpacaeval.asks import asks
 from align_cli.evals.alpacaeval.evaluation_set import BASELINE, questions
-from align_cli.evals.alpacaeval.outputs import read_reference
+from align_cli.evals.alpacaeval.original import format_of
+from align_cli.evals.alpacaeval.outputs import read_questions, read_reference
 from align_cli.evals.alpacaeval.reported import addition
 from align_cli.evals.alpacaeval.verdicts import read_probabilities, read_ranking
 from align_cli.evals.alpacaeval.versions import VERSION_1, VERSION_2
@@ -33,8 +34,11 @@ BENCHMARK = Benchmark(
     scale=(0.0, 100.0),
     score="win rate",
     references=(VERSION_2.reference,),
+    own_questions=read_questions,
     own_reference=read_reference,
     addition=partial(addition, VERSION_2),
+    same_questions=(VERSION_1.benchmark,),
+    formats=(format_of(VERSION_2),),
     files=(BASELINE,),
 )
 BENCHMARK_1 = Benchmark(
@@ -47,7 +51,10 @@ BENCHMARK_1 = Benchmark(
     scale=(0.0, 100.0),
     score="win rate",
     references=(VERSION_1.reference,),
+    own_questions=read_questions,
     own_reference=read_reference,
     addition=partial(addition, VERSION_1),
+    same_questions=(VERSION_2.benchmark,),
+    formats=(format_of(VERSION_1),),
     files=(BASELINE,),
 )

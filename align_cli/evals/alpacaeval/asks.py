@@ -26,10 +26,15 @@ def asks(version: Version, judging: Judging) -> Iterator[Ask]:
     Two equal answers are a draw, and nobody is asked.
 
     Raises:
-        UsageError: there is no such reference.
+        UsageError: there is no such reference, or it has answered none of these instructions.
         DataError: a file of the benchmark cannot be had.
     """
     held_against = reference_of(version, judging)
+    if not any(question.id in held_against.answers for question in judging.questions):
+        raise UsageError(
+            f'the reference "{held_against.name}" has answered none of the {len(judging.questions)} instructions',
+            hint="instructions are compared to the letter; --reference names a file or run that has answered them",
+        )
     prompt = judging.assets.path(version.prompt)
     for model, answers in judging.answers.items():
         for question in judging.questions:

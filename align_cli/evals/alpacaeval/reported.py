@@ -58,22 +58,25 @@ class _Control:
     form: Form
     gamed: Sequence[Gamed] = ()
     positions: Mapping[str, int] | None = None
-    by_row_position: bool = False
+    as_original: bool = False
+    """Difficulties by the row's number."""
 
 
 def addition(version: Version, material: Material, computing: Computing) -> Addition:
     """The leaderboard's columns of every model, and drawings of them.
 
-    The headline is what the version's leaderboard ranks by: with version 2 the length-controlled win rate.
+    The headline is what the version's leaderboard ranks by: with version 2 the length-controlled win rate. Beside
+    reference answers of the user's own there is no leaderboard, and it is the plain one.
 
     Raises:
         DataError: the length control's data of the user's own are damaged.
     """
     notes: list[str] = []
     control = _control(version, material, computing, notes) if version.has_length_control else None
+    is_published = version.has_length_control and (control is None or control.form != "minimal")
     theirs = _reference(version, material, computing.assets, notes)
     measured = {one.name: _measured(one, material, theirs, control, notes) for one in material.subjects}
-    headlines = {name: _headline(version, one) for name, one in measured.items()}
+    headlines = {name: _headline(one, is_published) for name, one in measured.items()}
     measured = {name: measured[name] for name in sorted(measured, key=lambda name: _rank(name, measured, headlines))}
     return Addition(
         metrics={name: one.as_dict() for name, one in measured.items()},
@@ -91,8 +94,8 @@ def _rank(name: str, measured: Mapping[str, Measured], headlines: Mapping[str, H
     return first, second, name
 
 
-def _headline(version: Version, one: Measured) -> Headline:
-    if not version.has_length_control:
+def _headline(one: Measured, is_controlled: bool) -> Headline:
+    if not is_controlled:
         return _between(PLAIN, one.rates.win_rate, one.rates.standard_error)
     if one.controlled is None:
         return Headline(name=CONTROLLED, value=None)
@@ -112,7 +115,7 @@ def _control(version: Version, material: Material, computing: Computing, notes: 
         gamed = read_gamed(computing.length_control)
         notes.append(f"length control with the data of {computing.length_control.name}, not the leaderboard's")
         positions = {question.turns[0]: number for number, question in enumerate(material.questions)}
-        return _Control(form="v1", gamed=gamed, positions=positions, by_row_position=computing.as_original)
+        return _Control(form="v1", gamed=gamed, positions=positions, as_original=computing.as_original)
     if material.reference != version.reference and not computing.as_original:
         notes.append(
             f"length control knows lengths only (length_controlled_minimal): AlpacaEval's difficulties of instructions "
@@ -123,12 +126,13 @@ def _control(version: Version, material: Material, computing: Computing, notes: 
         gamed = read_gamed(computing.assets.path(GAMED))
         asked = questions(computing.assets)
     except AlignError as error:
-        notes.append(f"no {CONTROLLED}: {error.message}; {error.hint}")
+        first = f" ({error.problems[0].message})" if error.problems else ""
+        notes.append(f'no {CONTROLLED}: the file "{GAMED}" cannot be had{first}; {error.hint}')
         return None
     if computing.as_original:
         notes.append("as the original: difficulties of instructions go by the row's number, not by its instruction")
     positions = {question.turns[0]: number for number, question in enumerate(asked)}
-    return _Control(form="v1", gamed=gamed, positions=positions, by_row_position=computing.as_original)
+    return _Control(form="v1", gamed=gamed, positions=positions, as_original=computing.as_original)
 
 
 def _reference(version: Version, material: Material, assets: Assets, notes: list[str]) -> Reference | None:
@@ -167,10 +171,14 @@ def _measured(
                 form=control.form,
                 gamed=control.gamed,
                 positions=control.positions,
-                by_row_position=control.by_row_position,
+                by_row_position=control.as_original,
             )
         except DataError as error:
             notes.append(f"{subject.name}: no {CONTROLLED}: {error.message}")
+    if controlled is not None and not any(controlled.coefficients) and not (control and control.as_original):
+        few = f"{len(rows)} verdicts are too few: cross-validation prefers no effect at all"
+        notes.append(f"{subject.name}: no {CONTROLLED}: {few}")
+        controlled = None
     if controlled is not None:
         if controlled.num_left_out:
             notes.append(

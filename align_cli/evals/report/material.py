@@ -56,12 +56,12 @@ class Material:
     questions: Sequence[Question]
     judge: Judge | None
     """None where nothing is judged."""
-    reference: str
-    """Whose answers the judge was shown beside the models'; empty where it saw none."""
     subjects: Sequence[Subject]
     """By name."""
     games: Sequence[Judgment]
     """Judgments of two answers, in the order in which they came."""
+    reference: str = ""
+    """Whose answers the judge was shown beside the models'; empty where it saw none."""
 
     @property
     def categories(self) -> list[str]:

@@ -15,9 +15,9 @@ def evaluations(view: Mapping[str, Any]) -> list[RenderableType]:
     """Each benchmark with its score and interval; nothing where there are none."""
     rows = []
     for one in view.get("evaluations", ()):
-        score = "no score yet"
+        score = f"no {one['what']} yet" if not one["verdicts"] else f"no {one['what']}: its report says why"
         if one["score"] is not None:
-            score = f"{one['score']:.2f}"
+            score = f"{one['score']:.2f}" if one["what"] == "score" else f"{one['what']} {one['score']:.2f}"
             score += f" ({one['low']:.2f} to {one['high']:.2f})" if one["low"] is not None else ""
             score += f", {count(one['verdicts'], 'verdict')}"
             score += f" of {one['judge']}" if one["judge"] else ""

@@ -24,6 +24,8 @@ def evaluation(document: Mapping[str, Any], stream: TextIO) -> None:
     if scored:
         named = [(_name(model), model) for model in scored]
         blocks += _table(document, named, _score, "score", stream)
+    if any(model["metrics"] for model in document["models"]):
+        blocks += [heading("As published", _published(document)), *_metrics(document["models"], stream)]
     if compared := [one for one in document["differences"] if one["overall"]["n"]]:
         title = f"less {one_line(compared[0]['against'])}"
         blocks.append(heading("Differences", f"{title}, on the answers of both that were judged"))
@@ -43,6 +45,43 @@ def _aside(document: Mapping[str, Any]) -> str:
     judge = f"judged by {one_line(document['judge']['name'])}" if document["judge"] else "not judged yet"
     low, high = document["scale"]
     return f"{count(document['num_questions'], 'question')}, {judge}, {low:g} to {high:g}; ± half a 95 % interval"
+
+
+def _published(document: Mapping[str, Any]) -> str:
+    """Which of the figures models are ranked by."""
+    name = next(one["headline"]["name"] for one in document["models"])
+    beside = f", held against {one_line(document['reference'])}" if document["reference"] else ""
+    return f"ranked by {name}{beside}"
+
+
+def _metrics(models: Sequence[Mapping[str, Any]], stream: TextIO) -> Iterator[RenderableType]:
+    """The benchmark's own figures, the one that counts first; in a pipe a line for each model."""
+    first = models[0]["headline"]["name"]
+    every = dict.fromkeys(name for one in models for name in one["metrics"])
+    values = {name: [one["metrics"].get(name) for one in models] for name in every}
+    known = [
+        name
+        for name, its in values.items()
+        if name == first or any(one is not None and not isinstance(one, dict | list) for one in its)
+    ]
+    names = [first, *(name for name in known if name != first)] if first in known else known
+    rows: list[tuple[str | Text, ...]] = [
+        (_name(one), *(_figure(one["metrics"].get(name), is_first=name == first) for name in names)) for one in models
+    ]
+    header = ("", *names)
+    if not is_bounded(stream) or (len(models) > 1 and _fits(header, rows, stream)):
+        yield grid(header, rows, right=range(1, len(header)), whole=(0,))
+        return
+    turned: list[tuple[str | Text, ...]] = [
+        (name, *(row[number] for row in rows)) for number, name in enumerate(names, start=1)
+    ]
+    yield grid(("", *(one_line(one["name"]) for one in models)), turned, right=range(1, len(models) + 1), whole=(0,))
+
+
+def _figure(value: Any, *, is_first: bool) -> Text:
+    if value is None:
+        return Text("–", "dim")
+    return Text(f"{value:.2f}" if isinstance(value, float) else f"{value:,}", "bold" if is_first else "")
 
 
 def _name(model: Mapping[str, Any]) -> Text:

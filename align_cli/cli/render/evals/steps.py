@@ -29,7 +29,8 @@ def judged(document: Mapping[str, Any], following: Sequence[str], stream: TextIO
     rows = [("evaluation", path) for path in document["evaluations"]]
     asked = document["asked"]
     if asked:
-        rows.append(("judged", f"{count(asked, 'request')} now, {document['were_there']} were there"))
+        taken = f", {document['taken_over']} of them without asking" if document["taken_over"] else ""
+        rows.append(("judged", f"{count(asked, 'answer')} now{taken}, {document['were_there']} were there"))
         if document["spent_usd"] is not None:
             rows.append(("spent", f"${document['spent_usd']:,.4f}"))
         rows.append(("time", duration(document["seconds"], fine=True)))
