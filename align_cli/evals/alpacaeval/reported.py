@@ -76,12 +76,22 @@ def addition(version: Version, material: Material, computing: Computing) -> Addi
     is_published = version.has_length_control and (control is None or control.form != "minimal")
     theirs = _reference(version, material, computing.assets, notes)
     measured = {one.name: _measured(one, material, theirs, control, notes) for one in material.subjects}
+    headlines = {name: _headline(one, is_published) for name, one in measured.items()}
+    measured = {name: measured[name] for name in sorted(measured, key=lambda name: _rank(name, measured, headlines))}
     return Addition(
         metrics={name: one.as_dict() for name, one in measured.items()},
-        headlines={name: _headline(one, is_published) for name, one in measured.items()},
+        headlines=headlines,
         drawings=drawings.of({name: one.rows for name, one in measured.items()}, material.reference),
+        reference=_shown(material, theirs),
         notes=notes,
     )
+
+
+def _rank(name: str, measured: Mapping[str, Measured], headlines: Mapping[str, Headline]) -> tuple[float, float, str]:
+    """The report's own order, so that a model has one colour everywhere."""
+    values = (headlines[name].value, measured[name].rates.win_rate)
+    first, second = (float("inf") if value is None else -value for value in values)
+    return first, second, name
 
 
 def _headline(one: Measured, is_controlled: bool) -> Headline:
@@ -134,6 +144,17 @@ def _reference(version: Version, material: Material, assets: Assets, notes: list
     except DataError as error:
         notes.append(f"nothing about lengths: {error.message}")
         return None
+
+
+def _shown(material: Material, theirs: Reference | None) -> Reference | None:
+    """The reference answers for reading, by question; the models' own copies come first."""
+    if not material.reference:
+        return None
+    held = [*(one.reference for one in material.subjects), theirs]
+    answers: dict[int | str, Sequence[str]] = {
+        str(question): turns for one in reversed(held) if one is not None for question, turns in one.answers.items()
+    }
+    return Reference(name=material.reference, answers=answers)
 
 
 def _measured(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from align_cli.evals.benchmark import Reference
 from align_cli.evals.report.drawing import Drawing
 from align_cli.evals.report.table import Table
 
@@ -36,5 +37,8 @@ class Addition:
     headlines: Mapping[str, Headline] = field(default_factory=dict)
     tables: Sequence[Table] = ()
     drawings: Sequence[Drawing] = ()
+    reference: Reference | None = None
+    """What each answer is held against, where a score says how far it is preferred to that: the middle of the scale is
+    a draw. Questions whose reference answer cannot be had are missing from it."""
     notes: Sequence[str] = ()
     """Sentences that a reader has to know."""

@@ -59,13 +59,16 @@ def data_of(report: Report) -> dict[str, Any]:
         battles.setdefault(battle.question, []).append(battle)
     known = {str(question.id): question.turns for question in material.questions}
     asked = {str(question.id): question for question in material.questions}
+    reference = report.addition.reference
+    held_against = {str(question): turns for question, turns in reference.answers.items()} if reference else {}
     judged = {place for each in by_question for place in each} | battles.keys()
     strange = sorted(judged - known.keys())
     questions = []
     for name in [*known, *strange]:
         turns = known.get(name, ())
         said = [subject.answers.get(name, ()) for subject in ordered]
-        parts = [*turns, *(answer.text for each in said for answer in each)]
+        theirs = held_against.get(name, ())
+        parts = [*turns, *theirs, *(answer.text for each in said for answer in each)]
         for part in parts:
             texts.place(part)
         questions.append(
@@ -73,6 +76,7 @@ def data_of(report: Report) -> dict[str, Any]:
                 "id": name,
                 "category": asked[name].category if name in asked else UNKNOWN,
                 "turns": [texts.place(turn) for turn in turns],
+                "reference": [texts.place(turn) for turn in theirs],
                 "models": [
                     {
                         "answers": [_answer(answer, texts) for answer in each],
@@ -86,6 +90,7 @@ def data_of(report: Report) -> dict[str, Any]:
     return {
         "benchmark": report.benchmark,
         "judge": report.judge.name if report.judge else None,
+        "reference": reference.name if reference else None,
         "scale": list(report.scale),
         "categories": list(report.categories),
         "turns": list(report.turns),

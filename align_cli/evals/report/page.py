@@ -11,6 +11,7 @@ import base64
 import hashlib
 import math
 import re
+from collections.abc import Sequence
 from functools import cache
 from html import escape
 from importlib.resources import files
@@ -20,7 +21,14 @@ from align_cli.evals.report.drawing import SERIES_COLOURS, plain, svg
 from align_cli.evals.report.embedded import data_of, inert
 from align_cli.evals.report.report import Report
 from align_cli.evals.report.table import Cell, Table
-from align_cli.evals.report.tables import counts_table, differences_table, pairs_table, scores_table, turns_table
+from align_cli.evals.report.tables import (
+    counts_table,
+    differences_table,
+    metrics_table,
+    pairs_table,
+    scores_table,
+    turns_table,
+)
 
 SCRIPTS = ("markdown.js", "view.js", "found.js", "elements.js", "reading.js", "main.js")
 _HEATS = 5  # shades of a score
@@ -37,7 +45,9 @@ def page(report: Report) -> str:
         "subheading": escape(plain(_subtitle(report))),
         "notes": _notes(report),
         "radar": _radar(report),
+        "metrics": table_html(metrics_table(report)),
         "scores": table_html(scores_table(report)),
+        "drawings": _drawings(report),
         "tables": "\n".join(table_html(one) for one in _other_tables(report)),
         "data": inert(data_of(report)),
         "script": script,
@@ -105,8 +115,19 @@ def _radar(report: Report) -> str:
     return f"<figure>{svg(radar.drawn(web), is_alone=False)}</figure>" if web is not None else ""
 
 
-def _other_tables(report: Report) -> tuple[Table | None, ...]:
-    return differences_table(report), pairs_table(report), turns_table(report), counts_table(report)
+def _drawings(report: Report) -> str:
+    figures = "\n".join(f"<figure>{svg(one, is_alone=False)}</figure>" for one in report.addition.drawings)
+    return f'<div class="drawings">\n{figures}\n</div>' if figures else ""
+
+
+def _other_tables(report: Report) -> Sequence[Table | None]:
+    return (
+        differences_table(report),
+        pairs_table(report),
+        turns_table(report),
+        *report.addition.tables,
+        counts_table(report),
+    )
 
 
 def table_html(table: Table | None) -> str:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
+from align_cli.evals.report.addition import Headline
 from align_cli.evals.report.pairs import Pair
 from align_cli.evals.report.report import Report
 from align_cli.evals.report.statistics import Estimate
@@ -44,6 +46,38 @@ def scores_table(report: Report) -> Table | None:
                 ],
             )
             for one in scored
+        ],
+        has_series=True,
+    )
+
+
+def metrics_table(report: Report) -> Table | None:
+    """What the benchmark computes, under its own names: single numbers and words; None where there are none.
+
+    The figure that models are ranked by stands first, with an arrow.
+    """
+    headline = next((one.headline.name for one in report.models if one.headline.value is not None), None)
+    names = dict.fromkeys(
+        name
+        for one in report.models
+        for name, value in one.metrics.items()
+        if name != headline and isinstance(value, int | float | str)
+    )
+    if not any(one.metrics for one in report.models):
+        return None
+    ranked = [] if headline is None else [f"{headline}\N{DOWNWARDS ARROW}"]
+    return Table(
+        title=f"{report.benchmark}: what it computes" if headline is None else f"Ranked by {headline}",
+        columns=[*ranked, *names],
+        rows=[
+            (
+                one.name,
+                [
+                    *([_headline_cell(one.headline, headline)] if headline is not None else []),
+                    *(_value_cell(one.metrics.get(name)) for name in names),
+                ],
+            )
+            for one in report.models
         ],
         has_series=True,
     )
@@ -158,6 +192,24 @@ def counts_table(report: Report) -> Table | None:
             for number, one in enumerate(report.models)
         ],
     )
+
+
+def _headline_cell(one: Headline, name: str) -> Cell:
+    if one.name != name or one.value is None:
+        return _value_cell(None)
+    if one.low is None or one.high is None:
+        return _value_cell(one.value)
+    between = f"95 % between {one.low:.2f} and {one.high:.2f}"
+    aside = f"± {(one.high - one.low) / 2:.2f}"
+    return Cell(text=_minus(f"{one.value:.2f}"), aside=aside, title=_minus(between))
+
+
+def _value_cell(value: Any) -> Cell:
+    if isinstance(value, float):
+        return Cell(text=_minus(f"{value:,.2f}"))
+    if isinstance(value, int) and not isinstance(value, bool):
+        return Cell(text=_minus(f"{value:,}"))
+    return Cell(text=value) if isinstance(value, str) else Cell(text="–", title="not known")
 
 
 def _score_cell(one: Estimate, *, share: float | None = None, signed: bool = False) -> Cell:

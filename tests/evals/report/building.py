@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from align_cli.evals import folder
-from align_cli.evals.benchmark import MODES, Answer, Benchmark, Question, Verdict
+from align_cli.evals.benchmark import MODES, Answer, Benchmark, Question, Reference, Verdict
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment, record_of
 from align_cli.evals.report import report as reports
+from align_cli.evals.report.addition import Addition
 from align_cli.evals.report.report import Report
 
 JUDGE = "gpt-4"
@@ -39,6 +41,17 @@ def benchmark(asked: Sequence[Question], *, judge: str = JUDGE, scale: tuple[flo
         scale=scale,
         modes=MODES,
     )
+
+
+def referring(asked: Sequence[Question], name: str = "theirs", **others: Any) -> Benchmark:
+    """A benchmark whose scores, 0 to 100, say how far an answer is preferred to that of `name`; no answer to 5.
+
+    `others` are what else its addition has.
+    """
+    told = {one.id: tuple(f"reference {one.id}/{turn}" for turn in range(1, len(one.turns) + 1)) for one in asked}
+    told.pop(5, None)
+    added = Addition(reference=Reference(name=name, answers=told), **others)
+    return replace(benchmark(asked, scale=(0.0, 100.0)), addition=lambda material, computing: added)
 
 
 def answer(question: int | str, turn: int = 1, text: str = "", **others: Any) -> Answer:

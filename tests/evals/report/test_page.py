@@ -7,6 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -15,11 +16,14 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from align_cli.evals.benchmark import Question
+from align_cli.evals.benchmark import Question, Reference
+from align_cli.evals.report.addition import Addition
+from align_cli.evals.report.drawing import Drawing, Point, Words
 from align_cli.evals.report.embedded import data_of, inert
 from align_cli.evals.report.page import page
 from align_cli.evals.report.report import Report
-from tests.evals.report.building import alone, answer, answers, battle, evaluation, questions, report
+from align_cli.evals.report.table import Cell, Table
+from tests.evals.report.building import alone, answer, answers, battle, evaluation, questions, referring, report
 
 HOSTILE = (
     "</script><img src=x onerror=\"document.title='run'\">",
@@ -169,6 +173,63 @@ def test_what_the_judge_was_sent_is_there_to_the_letter(tmp_path: Path) -> None:
     ]
     assert found["texts"].count(said) == 1
     assert kept["parameters"] == {"temperature": 0}
+
+
+def test_the_reference_answers_stand_in_the_page_once(tmp_path: Path) -> None:
+    asked = questions(6, turns=1)
+    sent = "Which is better? reference 0/1, which is long enough to be found again, or answer 0/1?"
+    said = "reference 0/1, which is long enough to be found again"
+    judged = [alone("m", one.id, 1, 70.0, user_prompt=sent if one.id == 0 else "") for one in asked]
+    theirs = Reference(name="theirs", answers={one.id: (f"reference {one.id}/1",) for one in asked[1:5]} | {0: (said,)})
+    added = Addition(reference=theirs)
+    made = replace(referring(asked), addition=lambda material, computing: added)
+
+    found = Page(page(report([evaluation(tmp_path / "m", "m", judged, answers(asked))], asked, benchmark=made))).data
+
+    assert found["reference"] == "theirs"
+    assert [[found["texts"][n] for n in one["reference"]] for one in found["questions"]] == [
+        [said], *([f"reference {number}/1"] for number in range(1, 5)), []
+    ]  # fmt: skip
+    ((_, pieces),) = found["questions"][0]["models"][0]["judgments"][0]["request"]
+    assert "".join(found["texts"][n] for n in pieces) == sent
+    assert found["questions"][0]["reference"][0] in pieces
+
+
+def test_what_a_benchmark_adds_is_shown(tmp_path: Path) -> None:
+    asked = questions(4)
+    added: dict[str, Any] = {
+        "metrics": {"a": {"wins": 3}, "b": {"wins": 1}},
+        "tables": [Table(title="Its <own> table", columns=["x"], rows=[("row", [Cell(text="17")])])],
+        "drawings": [Drawing(width=9, height=9, title='A "drawing"', shapes=[Words(at=Point(1, 1), text="<drawn>")])],
+    }
+    held = [
+        evaluation(tmp_path / name, name, [alone(name, one.id, 1, 70.0) for one in asked], answers(asked))
+        for name in "ab"
+    ]
+
+    text = page(report(held, asked, benchmark=referring(asked, **added)))
+    found = Page(text)
+
+    assert {"Its <own> table", "17", "<drawn>", "wins", "3"} <= set(found.words)
+    assert ("svg", 'A "drawing"') in {(tag, attributes.get("aria-label")) for tag, attributes in found.elements}
+    shown = [text.index(sign) for sign in (">wins<", "scores, 0 to 100", "&lt;drawn&gt;", "&lt;own&gt;")]
+    assert shown == sorted(shown)
+
+
+def test_a_benchmark_without_a_reference_has_no_place_for_one(tmp_path: Path) -> None:
+    asked = questions(4)
+    held = evaluation(tmp_path / "m", "m", [alone("m", one.id, 1, 7.0) for one in asked], answers(asked))
+
+    found = Page(page(report([held], asked)))
+
+    assert found.data["reference"] is None
+    assert [one["reference"] for one in found.data["questions"]] == [[]] * 4
+    by_id = {attributes.get("id"): attributes for _, attributes in found.elements}
+    assert "hidden" in by_id["results"]
+    assert "hidden" in by_id["r-key"]
+    assert not any(attributes.get("class") == "drawings" for _, attributes in found.elements)
+    captions = [attributes["aria-label"] for tag, attributes in found.elements if attributes.get("class") == "scroll"]
+    assert captions == ["small: scores, 1 to 10", "Scores by category and turn", "What stands behind the scores"]
 
 
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

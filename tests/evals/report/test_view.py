@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from align_cli.evals.report.embedded import data_of
-from tests.evals.report.building import alone, answer, answers, battle, evaluation, questions, report
+from tests.evals.report.building import alone, answer, answers, battle, evaluation, questions, referring, report
 from tests.evals.report.scripts import ran
 
 ASKED = questions(6, ("writing", "maths"))
 USUAL = {
-    "q": "", "text": "", "category": "", "turn": 0, "state": "", "low": "", "high": "", "order": "asked",
-    "models": None, "all": False, "plain": False,
+    "q": "", "text": "", "category": "", "turn": 0, "state": "", "result": "", "low": "", "high": "", "order": "asked",
+    "models": None, "reference": True, "all": False, "plain": False,
 }  # fmt: skip
 
 
@@ -107,6 +107,66 @@ def test_one_model_ahead_of_the_other_comes_first_in_its_order(data: dict[str, A
     assert set(shown(data, order="second")[:2]) == {"1", "3"}
 
 
+@pytest.fixture(scope="module")
+def against(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """Preferences from 0 to 100 of a and b, in this order, against a reference; nobody judged b on 3."""
+    asked = questions(6, turns=1)
+    preferences = {"a": (90.0, 50.0, 45.0, 2.0, 60.0, 75.0), "b": (80.0, 10.0, 50.0, None, 30.0, 40.0)}
+    held = [
+        evaluation(
+            tmp_path_factory.mktemp("against") / name,
+            name,
+            [alone(name, number, 1, score) for number, score in enumerate(scores) if score is not None],
+            answers(asked),
+        )
+        for name, scores in preferences.items()
+    ]
+    return data_of(report(held, asked, benchmark=referring(asked)))
+
+
+@pytest.mark.parametrize(
+    ("result", "models", "expected"),
+    [
+        ("won", [0], ["0", "4", "5"]),
+        ("lost", [0], ["2", "3"]),
+        ("drawn", [0], ["1"]),
+        ("lost", [0, 1], ["1", "2", "3", "4", "5"]),
+        ("lost.1", [0, 1], ["1", "4", "5"]),
+        ("drawn.1", [0, 1], ["2"]),
+        ("lost.1", [0], ["0", "1", "2", "3", "4", "5"]),
+        ("lost", [], ["0", "1", "2", "3", "4", "5"]),
+        ("nonsense.x", [0], ["0", "1", "2", "3", "4", "5"]),
+    ],
+)
+def test_results_against_the_reference_are_of_the_shown_models(
+    against: dict[str, Any], result: str, models: list[int], expected: list[str]
+) -> None:
+    expression = "questionsFound(given.data, given.view, given.models).map((one) => one.id)"
+    view = {**USUAL, "result": result}
+
+    assert ran(expression, {"data": against, "view": view, "models": models}) == expected
+
+
+def test_a_score_on_its_own_is_neither_won_nor_lost(data: dict[str, Any]) -> None:
+    assert shown(data, result="lost") == ["0", "1", "2", "3", "4", "5"]
+
+
+def test_a_single_model_differs_most_where_its_answer_is_furthest_from_a_draw(against: dict[str, Any]) -> None:
+    assert shown(against, [0], order="apart") == ["3", "0", "5", "4", "2", "1"]
+    assert shown(against, [1], order="apart") == ["1", "0", "4", "5", "2", "3"]
+    assert shown(against, [0], order="low")[:2] == ["3", "2"]
+    assert shown(against, [0], order="high")[:2] == ["0", "5"]
+
+
+def test_two_models_differ_from_each_other_whatever_the_reference_is(against: dict[str, Any]) -> None:
+    """By 10, 40, 5, nothing that could be said, 30, 35."""
+    assert shown(against, [0, 1], order="apart") == ["1", "5", "4", "0", "2", "3"]
+
+
+def test_without_a_reference_a_single_model_differs_from_nothing(data: dict[str, Any]) -> None:
+    assert shown(data, [0], order="apart") == ["0", "1", "2", "3", "4", "5"]
+
+
 @settings(max_examples=6, deadline=None)
 @given(
     views=st.lists(
@@ -117,10 +177,12 @@ def test_one_model_ahead_of_the_other_comes_first_in_its_order(data: dict[str, A
                 "category": st.text(),
                 "turn": st.sampled_from([0, 1, 2]),
                 "state": st.sampled_from(["", "lost"]),
+                "result": st.sampled_from(["", "won", "lost.2"]),
                 "low": st.sampled_from(["", "3", "4.5"]),
                 "high": st.sampled_from(["", "7"]),
                 "order": st.sampled_from(["asked", "apart"]),
                 "models": st.none() | st.lists(st.sampled_from([0, 1, 2, 3]), unique=True).map(sorted),
+                "reference": st.booleans(),
                 "all": st.booleans(),
                 "plain": st.booleans(),
             }

@@ -32,6 +32,25 @@ const BATTLE_STATES = [
   ["uncounted", "battles that do not count", (battle) => battle.result === null],
 ];
 
+// Where a score says how far an answer is preferred to the reference's: the score of a draw. Else null.
+function drawAt(data) {
+  return data.reference === null ? null : (data.scale[0] + data.scale[1]) / 2;
+}
+
+function resultOf(score, draw) {
+  if (score === null || draw === null) return "";
+  return score > draw ? "won" : score < draw ? "lost" : "drawn";
+}
+
+// Of any shown model, or of a single one: `lost`, `lost.0`. A model that is not shown filters nothing.
+function makeResult(data, view, models) {
+  const draw = drawAt(data);
+  const [wanted, place] = view.result.split(".");
+  const some = place === undefined ? models : models.filter((one) => String(one) === place);
+  if (draw === null || !some.length || !["won", "lost", "drawn"].includes(wanted)) return null;
+  return (question) => entriesOf(question, view, some).some((entry) => resultOf(entry.score, draw) === wanted);
+}
+
 function turnsOf(question, view) {
   const most = Math.max(question.turns.length, ...question.models.flatMap((one) => [...one.answers, ...one.judgments].map((each) => each.turn)),
     ...question.battles.map((one) => one.turn), 1);
@@ -47,9 +66,11 @@ function questionsFound(data, view, models) {
   const search = makeSearch(data, view.text);
   const [low, high] = [bound(view.low), bound(view.high)];
   const state = STATES.find(([name]) => name === view.state);
+  const result = makeResult(data, view, models);
   const battles = BATTLE_STATES.find(([name]) => name === view.state);
   const found = data.questions.filter((question) => {
     if (view.category && question.category !== view.category) return false;
+    if (result !== null && !result(question)) return false;
     if (battles && !question.battles.some((one) => (!view.turn || one.turn === view.turn) && battles[2](one))) return false;
     if (state || low !== null || high !== null) {
       const isSome = entriesOf(question, view, models).some((entry) => (!state || state[2](entry)) &&
@@ -58,7 +79,7 @@ function questionsFound(data, view, models) {
     }
     return search === null || search(question, turnsOf(question, view), models);
   });
-  return ordered(found, view, models);
+  return ordered(data, found, view, models);
 }
 
 function bound(typed) {
@@ -86,10 +107,12 @@ function meanScore(question, view, models) {
   return scores.length ? scores.reduce((sum, one) => sum + one, 0) / scores.length : null;
 }
 
-// The largest distance between two shown models in one turn.
-function spread(question, view, models) {
+// The largest distance between two shown models in one turn; of a single one, its distance from a draw.
+function spread(data, question, view, models) {
+  const draw = drawAt(data);
   const apart = turnsOf(question, view).map((turn) => {
     const scores = models.map((model) => entryOf(question, model, turn).score).filter((score) => score !== null);
+    if (models.length === 1 && scores.length && draw !== null) return Math.abs(scores[0] - draw);
     return scores.length > 1 ? Math.max(...scores) - Math.min(...scores) : null;
   }).filter((one) => one !== null);
   return apart.length ? Math.max(...apart) : null;
@@ -103,11 +126,11 @@ function ahead(question, view, first, second) {
   return apart.length ? Math.max(...apart) : null;
 }
 
-function ordered(questions, view, models) {
+function ordered(data, questions, view, models) {
   const rank = {
     low: (one) => { const score = meanScore(one, view, models); return score === null ? null : -score; },
     high: (one) => meanScore(one, view, models),
-    apart: (one) => spread(one, view, models),
+    apart: (one) => spread(data, one, view, models),
     first: (one) => (models.length > 1 ? ahead(one, view, models[0], models[1]) : null),
     second: (one) => (models.length > 1 ? ahead(one, view, models[1], models[0]) : null),
     contradicting: (one) => one.battles.filter((battle) => battle.leaning).length || null,

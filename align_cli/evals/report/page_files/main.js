@@ -8,6 +8,7 @@ const reader = pane.parentElement;
 let view = viewOf(location.hash, data);
 let found = [];
 let listed = "";
+let tally = []; // of every model: how often it won, lost and drew against the reference
 
 function go(changes) {
   view = { ...view, ...changes };
@@ -22,6 +23,7 @@ function go(changes) {
 function show() {
   const models = shownModels(view, data);
   fillOrders(models);
+  fillResults(models);
   fillFields(models);
   found = questionsFound(data, view, models);
   const current = Math.max(found.findIndex((one) => one.id === view.q), 0);
@@ -100,7 +102,7 @@ function move(by) {
 
 function biggest() {
   const models = shownModels(view, data);
-  const order = models.length > 1 && data.questions.some((one) => spread(one, view, models) !== null) ? "apart" : "contradicting";
+  const order = data.questions.some((one) => spread(data, one, view, models) !== null) ? "apart" : "contradicting";
   view = { ...view, order };
   go({ q: (questionsFound(data, view, models)[0] || { id: "" }).id, all: false });
 }
@@ -114,7 +116,19 @@ function fillOrders(models) {
   options("order", [
     ["asked", "as asked"], ["low", "lowest score first"], ["high", "highest score first"],
     ...(models.length > 1 ? [["apart", "biggest difference first"], ["first", `${name(0)} above ${name(1)}`], ["second", `${name(1)} above ${name(0)}`]] : []),
+    ...(models.length === 1 && data.reference !== null ? [["apart", "furthest from a draw first"]] : []),
     ...(data.questions.some((one) => one.battles.length) ? [["contradicting", "contradicting games first"]] : []),
+  ]);
+}
+
+function fillResults(models) {
+  if (data.reference === null) return;
+  const results = (model, name, place) => ["won", "lost", "drawn"].map((result) => [`${result}${place}`, `${name}${result} (${tally[model][result]})`]);
+  const alone = models.length === 1 && view.result.endsWith(`.${models[0]}`) ? `.${models[0]}` : ""; // picked when others were shown
+  options("result", [
+    ["", "everything"],
+    ...(models.length === 1 ? results(models[0], "", alone) : []),
+    ...(models.length > 1 ? [["won", "some model won"], ["lost", "some model lost"], ["drawn", "some model drew"], ...models.flatMap((model) => results(model, `${data.models[model].name} `, `.${model}`))] : []),
   ]);
 }
 
@@ -124,10 +138,11 @@ function fillFields(models) {
   at("turn").value = String(view.turn);
   at("state").value = view.state;
   at("order").value = view.order;
-  at("models").querySelectorAll("input").forEach((one, number) => { one.checked = models.includes(number); });
+  at("result").value = view.result;
+  at("models").querySelectorAll("input").forEach((one, number) => { one.checked = number < data.models.length ? models.includes(number) : view.reference; });
   at("source").setAttribute("aria-pressed", String(view.plain));
   at("all").setAttribute("aria-pressed", String(view.all));
-  for (const [id, usual] of [["category", ""], ["turn", "0"], ["state", ""], ["order", "asked"]]) if (at(id).selectedIndex < 0) at(id).value = usual;
+  for (const [id, usual] of [["category", ""], ["turn", "0"], ["state", ""], ["result", ""], ["order", "asked"]]) if (at(id).selectedIndex < 0) at(id).value = usual;
 }
 
 function toggled(model) {
@@ -148,9 +163,10 @@ function begin() {
     box.addEventListener("change", () => toggled(model));
     at("models").append(element("label", { kids: [box, element("span", { class: `swatch c${model % 7}`, "aria-hidden": "true" }), document.createTextNode(one.name)] }));
   }
-  if (data.models.length < 2) at("models").hidden = true;
-  if (data.models.length < 2 && !battles.length) at("biggest").hidden = true;
-  for (const id of ["category", "state", "order"]) at(id).addEventListener("change", () => go({ [id]: at(id).value }));
+  if (data.reference !== null) beginReference();
+  if (data.models.length < 2 && data.reference === null) at("models").hidden = true;
+  if (data.models.length < 2 && !battles.length && data.reference === null) at("biggest").hidden = true;
+  for (const id of ["category", "state", "result", "order"]) at(id).addEventListener("change", () => go({ [id]: at(id).value }));
   at("turn").addEventListener("change", () => go({ turn: Number(at("turn").value) }));
   let waiting = 0;
   for (const id of ["text", "low", "high"]) at(id).addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(() => go({ [id]: at(id).value }), 150); });
@@ -158,7 +174,7 @@ function begin() {
   at("source").addEventListener("click", () => go({ plain: !view.plain }));
   at("all").addEventListener("click", () => go({ all: !view.all }));
   at("filters").addEventListener("submit", (event) => event.preventDefault());
-  at("filters").addEventListener("reset", (event) => { event.preventDefault(); go({ ...USUAL, q: view.q, models: view.models, plain: view.plain, all: view.all }); });
+  at("filters").addEventListener("reset", (event) => { event.preventDefault(); go({ ...USUAL, q: view.q, models: view.models, reference: view.reference, plain: view.plain, all: view.all }); });
   window.addEventListener("hashchange", () => {
     if (location.hash && !location.hash.includes("=")) return; // the link to the answers, no view
     view = viewOf(location.hash, data);
@@ -170,6 +186,18 @@ function begin() {
   show();
 }
 
+function beginReference() {
+  tally = data.models.map((_, model) => {
+    const counts = { won: 0, lost: 0, drawn: 0, "": 0 };
+    for (const entry of data.questions.flatMap((one) => entriesOf(one, { ...USUAL }, [model]))) counts[resultOf(entry.score, drawAt(data))] += 1;
+    return counts;
+  });
+  const box = element("input", { type: "checkbox" });
+  box.addEventListener("change", () => go({ reference: !view.reference }));
+  at("models").append(element("label", { kids: [box, element("span", { class: "swatch", "aria-hidden": "true" }), document.createTextNode(`reference: ${data.reference}`)] }));
+  for (const id of ["results", "r-key"]) at(id).hidden = false;
+}
+
 function onKey(event) {
   const isTyping = event.target.closest("input:not([type=checkbox]), select, textarea") !== null;
   if (event.key === "Escape" && isTyping) event.target.blur();
@@ -178,7 +206,7 @@ function onKey(event) {
   const does = {
     j: () => move(1), ArrowRight: () => move(1), k: () => move(-1), ArrowLeft: () => move(-1),
     ...(inList ? { ArrowDown: () => stepInList(1), ArrowUp: () => stepInList(-1) } : {}),
-    d: biggest, m: () => go({ plain: !view.plain }), "/": () => at("text").focus(),
+    d: biggest, m: () => go({ plain: !view.plain }), ...(data.reference === null ? {} : { r: () => go({ reference: !view.reference }) }), "/": () => at("text").focus(),
   }[event.key];
   const model = /^[1-9]$/.test(event.key) ? Number(event.key) - 1 : -1;
   if (does) does();

@@ -23,9 +23,12 @@ function turnElement(data, question, turn, view, models) {
   const made = element("section", { class: "turn", kids: [element("h4", { text: question.turns.length > 1 || turn > 1 ? `Turn ${turn}` : "Asked" })] });
   const asked = question.turns[turn - 1];
   made.append(asked === undefined ? element("p", { class: "quiet", text: "This question is not among the benchmark's." }) : element("div", { class: "asked", dir: "auto", text: data.texts[asked] }));
-  if (models.length) {
+  const beside = data.reference !== null && view.reference;
+  const num = models.length + (beside ? 1 : 0);
+  if (num) {
     const columns = element("div", { class: "columns", role: "group", "aria-label": `Answers, turn ${turn}`, kids: models.map((model) => answerElement(data, question, model, turn, view)) });
-    columns.style.gridTemplateColumns = `repeat(${models.length}, minmax(min(20rem, 86vw), 1fr))`;
+    if (beside) columns.append(referenceElement(data, question, turn, view));
+    columns.style.gridTemplateColumns = `repeat(${num}, minmax(min(${beside && num > 3 ? 15.5 : 20}rem, 86vw), 1fr))`;
     made.append(columns);
   }
   for (const battle of question.battles.filter((one) => one.turn === turn)) made.append(battleElement(data, battle, view));
@@ -45,6 +48,7 @@ function answerElement(data, question, model, turn, view) {
     const text = data.texts[entry.answer.text];
     said.append(text.trim() ? prose(text, view.plain) : element("p", { class: "quiet", text: "The answer is empty." }));
     const about = [
+      data.reference === null ? "" : length(text),
       entry.answer.tokens ? `${entry.answer.tokens} tokens` : "",
       entry.isCut ? "cut at the length limit" : "",
       entry.nearTies ? `${entry.nearTies} near ${entry.nearTies === 1 ? "tie" : "ties"}` : "",
@@ -54,6 +58,24 @@ function answerElement(data, question, model, turn, view) {
   return element("article", { class: "answer", "aria-label": data.models[model].name, kids: [head, said, ...entry.judgments.map((one) => verdictElement(data, one, view))] });
 }
 
+// What the answers are held against: a column like theirs, without a score.
+function referenceElement(data, question, turn, view) {
+  const name = `reference: ${data.reference}`;
+  const said = element("div", { class: "said" });
+  const place = question.reference[turn - 1];
+  if (place === undefined) said.append(element("p", { class: "quiet", text: "The reference's answer is not here." }));
+  else {
+    const text = data.texts[place];
+    said.append(text.trim() ? prose(text, view.plain) : element("p", { class: "quiet", text: "The answer is empty." }), element("p", { class: "quiet", text: length(text) }));
+  }
+  return element("article", { class: "answer is-reference", "aria-label": name, kids: [element("header", { kids: [element("span", { class: "swatch", "aria-hidden": "true" }), element("h3", { text: name })] }), said] });
+}
+
+function length(text) {
+  const signs = [...text].length;
+  return `${signs} ${signs === 1 ? "character" : "characters"}`;
+}
+
 function scoreElement(data, entry, model) {
   if (entry.score !== null) return element("span", { class: `score ${heat(entry.score, data.scale)}`, title: `score on a scale from ${data.scale[0]} to ${data.scale[1]}`, text: number(entry.score) });
   if (entry.state === "unjudged" && !isJudgedAlone(data, model)) return null;
@@ -61,7 +83,7 @@ function scoreElement(data, entry, model) {
 }
 
 function verdictElement(data, judgment, view, title) {
-  const result = judgment.state !== "ok" ? WHY[judgment.state] || judgment.state : judgment.winner !== null ? (judgment.winner === "tie" ? "a tie" : `${judgment.winner} wins`) : `score ${number(judgment.score)}`;
+  const result = judgment.state !== "ok" ? WHY[judgment.state] || judgment.state : judgment.winner !== null ? (judgment.winner === "tie" ? "a tie" : `${judgment.winner} wins`) : [`score ${number(judgment.score)}`, resultOf(judgment.score, drawAt(data))].filter(Boolean).join(": ");
   const label = element("p", { class: "label", kids: [element("span", { text: title || `${data.judge || "judge"}, ${judgment.prompt}` }), element("strong", { class: judgment.state === "ok" ? undefined : "is-bad", text: result })] });
   const made = element("div", { class: "verdict", kids: [label] });
   if (judgment.why) made.append(element("p", { class: "quiet", text: judgment.why }));

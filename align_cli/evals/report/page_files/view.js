@@ -1,12 +1,13 @@
 // What is looked at: kept in the page's address, so that a link shows the same thing again.
 
-const USUAL = { q: "", text: "", category: "", turn: 0, state: "", low: "", high: "", order: "asked", models: null, all: false, plain: false };
+const USUAL = { q: "", text: "", category: "", turn: 0, state: "", result: "", low: "", high: "", order: "asked", models: null, reference: true, all: false, plain: false };
 
 function viewOf(hash, data) {
   const given = new URLSearchParams(hash.replace(/^#/, ""));
   const view = { ...USUAL };
-  for (const name of ["q", "text", "category", "state", "low", "high", "order"]) if (given.has(name)) view[name] = given.get(name);
+  for (const name of ["q", "text", "category", "state", "result", "low", "high", "order"]) if (given.has(name)) view[name] = given.get(name);
   view.turn = data.turns.includes(Number(given.get("turn"))) ? Number(given.get("turn")) : 0;
+  view.reference = given.get("reference") !== "0";
   view.all = given.get("all") === "1";
   view.plain = given.get("plain") === "1";
   if (given.has("models")) {
@@ -18,10 +19,11 @@ function viewOf(hash, data) {
 
 function hashOf(view) {
   const said = new URLSearchParams();
-  for (const name of ["q", "text", "category", "turn", "state", "low", "high", "order"]) {
+  for (const name of ["q", "text", "category", "turn", "state", "result", "low", "high", "order"]) {
     if (String(view[name]) !== String(USUAL[name])) said.set(name, view[name]);
   }
   if (view.models !== null) said.set("models", view.models.join("."));
+  if (!view.reference) said.set("reference", "0");
   if (view.all) said.set("all", "1");
   if (view.plain) said.set("plain", "1");
   return `#${said}`;
