@@ -42,9 +42,14 @@ def main(words: list[str]) -> int:
     return 0
 
 
+#: The benchmark whose commands stand for those of all.
+_SHOWN = "mtbench"
+
+
 def commands_page() -> str:
     """Help texts, from running the commands."""
-    parts = ["# Commands\n\nEvery command's own help, as it prints it.\n"]
+    same = f"`align eval {_SHOWN}` stands for every benchmark of `align eval ls`: steps and options are the same."
+    parts = [f"# Commands\n\nEvery command's own help, as it prints it.\n{same}\n"]
     parts += [f"## {' '.join(('align', *words))}\n\n```text\n{_help(words)}```\n" for words in _commands()]
     return "\n".join(parts)
 
@@ -186,15 +191,13 @@ def _commands() -> Iterator[tuple[str, ...]]:
 
 
 def _evaluations(name: str) -> Iterator[tuple[str, ...]]:
-    """The arena's commands; the built-in benchmarks, and their steps, which are the same for each."""
+    """The arena's commands; one benchmark and its steps, which are the same for each."""
     from align_cli.cli.evals.arena import app
 
     yield (name, "arena")
     yield from ((name, "arena", below) for below in getattr(typer.main.get_command(app), "commands", {}))
-    for number, benchmark in enumerate(registry.built_in(registry.BENCHMARKS)):
-        yield (name, benchmark)
-        if number == 0:
-            yield from ((name, benchmark, step) for step in STEPS)
+    yield (name, _SHOWN)
+    yield from ((name, _SHOWN, step) for step in STEPS)
 
 
 def _help(words: tuple[str, ...]) -> str:
