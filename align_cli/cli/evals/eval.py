@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from typing import Any
 
 import typer
@@ -9,6 +10,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from align_cli import registry
 from align_cli.cli.evals import formats, listed, steps
+from align_cli.errors import UsageError
 from align_cli.evals import registered
 from align_cli.evals.benchmark import Benchmark
 
@@ -41,11 +43,24 @@ class _Benchmarks(TyperGroup):
             return super().resolve_command(ctx, args)
         benchmark: Benchmark = registered.named(name)
         step, rest = (rest[0], rest[1:]) if rest and rest[0] in steps.STEPS else (_WHOLE, rest)
+        if step == _WHOLE and len(rest) > 1 and not rest[1].startswith("-"):
+            _demand_step(rest[0])
         command = super().get_command(ctx, step)
         assert command is not None
         ctx.obj = benchmark
         title = name if step == _WHOLE else f"{name} {step}"
         return title, command, rest
+
+
+def _demand_step(word: str) -> None:
+    """Raise where a word stands in a step's place and is not one: a model has no second word after it.
+
+    Raises:
+        UsageError: what may have been meant.
+    """
+    if near := get_close_matches(word, steps.STEPS, n=1):
+        hint = f'did you mean "{near[0]}"? The steps are {", ".join(steps.STEPS)}'
+        raise UsageError(f'there is no step "{word}"', hint=hint)
 
 
 def _arena() -> Any:

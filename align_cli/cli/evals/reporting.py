@@ -108,7 +108,9 @@ def _place(evaluations: Sequence[Evaluation], benchmark: Benchmark) -> Path:
     first, *others = evaluations
     if not others:
         return first.path
-    names = f"{first.model}-and-{others[0].model}" if len(others) == 1 else f"{first.model}-and-{len(others)}-more"
+    names = f"{first.model}-and-{others[0].model}"
+    if len(others) > 1:  # other models make another folder
+        names = f"{first.model}-and-{len(others)}-more-{files.digest_of([one.model for one in others])[:6]}"
     return Path(places.EVALS) / slug(names) / benchmark.name
 
 

@@ -28,6 +28,8 @@ class Subject:
     """Of its answers alone, by the report's judge."""
     is_against: bool = False
     """The others are compared with it."""
+    num_outdated: int = 0
+    """Verdicts left out: they are on other words than the answer has now, and there is one on these."""
     num_of_others: int = 0
     """Judgments in its folder that are of other models' answers."""
     manner: Mapping[str, Any] = field(default_factory=dict)
@@ -109,12 +111,15 @@ def gather(
         by_judge = [judgment for judgment in kept[one.path] if judgment.reference in ("", beside)]
         alone = [judgment for judgment in by_judge if not judgment.is_pair]
         own = [judgment for judgment in alone if judgment.models == (one.model,)]
+        answers = {str(question): turns for question, turns in one.answers().items()}
+        current = _current(own, answers)
         games |= {judgment.key: judgment for judgment in by_judge if judgment.is_pair and judgment.key not in games}
         subjects.append(
             Subject(
                 name=name,
-                answers={str(question): turns for question, turns in one.answers().items()},
-                judgments=own,
+                answers=answers,
+                judgments=current,
+                num_outdated=len(own) - len(current),
                 is_against=against is not None and one.path == against.path,
                 num_of_others=len(alone) - len(own),
                 manner=one.facts.get("manner") or {},
@@ -131,6 +136,17 @@ def gather(
         subjects=subjects,
         games=tuple(games.values()),
     )
+
+
+def _current(judgments: Sequence[Judgment], answers: Mapping[str, Sequence[Answer]]) -> list[Judgment]:
+    """Without those on an earlier text of an answer that was judged again since it was changed."""
+    texts = {(question, turn.turn): turn.text for question, turns in answers.items() for turn in turns}
+
+    def shows(one: Judgment) -> bool:  # what was imported may not have what the judge was shown
+        return not one.shown or texts.get((str(one.question_id), one.turn), "") in one.shown
+
+    again = {(str(one.question_id), one.turn) for one in judgments if one.state == "ok" and shows(one)}
+    return [one for one in judgments if (str(one.question_id), one.turn) not in again or shows(one)]
 
 
 def _distinct(evaluations: Sequence[Evaluation], against: Evaluation | None) -> list[Evaluation]:

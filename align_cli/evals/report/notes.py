@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from align_cli.evals.report.material import UNKNOWN, Material, Subject
 from align_cli.evals.report.pairs import Pair
 from align_cli.evals.report.scores import Counts
+from align_cli.evals.report.statistics import FEWEST
 
-_FEW_QUESTIONS = 5  # a percentile interval over fewer says little
 #: Why a judgment does not count: of what, and what became of one of them and of several.
 _LOST = {
     "unreadable": ("verdicts", "cannot be read", "cannot be read"),
@@ -66,8 +66,8 @@ def _on_the_questions(material: Material) -> Iterator[str]:
             f"counted in the overall score, with the category {UNKNOWN}"
         )
     sizes = [sum(one.category == name for one in material.questions) for name in material.categories if name != UNKNOWN]
-    if sizes and min(sizes) < _FEW_QUESTIONS:
-        yield f"a category has {_number(min(sizes), 'question', 'questions')}: read its interval with care"
+    if sizes and min(sizes) < FEWEST:
+        yield f"a category has {_number(min(sizes), 'question', 'questions')}: too few for an interval"
 
 
 def _on_manners(material: Material) -> Iterator[str]:
@@ -103,6 +103,11 @@ def _on_a_model(subject: Subject, counts: Counts) -> Iterator[str]:
         yield (
             f"{_number(counts.repeated_otherwise, 'of them was', 'of them were')} judged from different requests: "
             "were there two sets of references?"
+        )
+    if subject.num_outdated:
+        yield (
+            f"{_number(subject.num_outdated, 'verdict is', 'verdicts are')} on an earlier text of an answer that was "
+            "judged again: left out"
         )
     if counts.cut:
         yield f"{_number(counts.cut, 'answer was', 'answers were')} cut at the length limit, and judged all the same"

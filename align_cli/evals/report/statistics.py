@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 ROUNDS = 10_000
 LEVEL = 0.95
 SEED = 0
+FEWEST = 5
 _AT_ONCE = 2_000_000  # draws made at a time, so that thousands of questions do not need gigabytes
 _DIGITS = 6  # of what is written: beyond them another machine's sums may differ
 
@@ -38,7 +39,7 @@ class Estimate:
     """None where there are no rows."""
     low: float | None
     high: float | None
-    """95 %; None with it where there are fewer than two questions."""
+    """95 %; None with it where there are fewer than `FEWEST` questions: they would say more than they know."""
     n: int
     """Rows."""
     num_questions: int
@@ -81,7 +82,7 @@ def mean(rows: Iterable[Row], *, rounds: int = ROUNDS, level: float = LEVEL, see
     if not count:
         return Estimate(None, None, None, 0, 0)
     low = high = None
-    if len(questions) > 1:
+    if len(questions) >= FEWEST:
         low, high = _interval(_strata(questions), rounds, level, seed)
     return Estimate(total / count, low, high, count, len(questions))
 

@@ -34,7 +34,7 @@ def scores_table(report: Report) -> Table | None:
         return _score_cell(one, share=share)
 
     return Table(
-        title=f"{report.benchmark}: scores, {low:g} to {high:g}",
+        title=f"{report.benchmark}: {report.score}s, {low:g} to {high:g}",
         columns=["overall", *_turn_names(report), *(name or "(none)" for name in report.categories)],
         rows=[
             (

@@ -8,7 +8,7 @@ import pytest
 
 from align_cli.errors import UsageError
 from align_cli.evals.report.material import UNKNOWN
-from tests.evals.report.building import alone, evaluation, questions, report
+from tests.evals.report.building import alone, answer, evaluation, questions, report
 
 ASKED = questions(4)
 
@@ -149,3 +149,35 @@ def test_models_that_were_asked_otherwise_are_noted(tmp_path: Path) -> None:
 
     assert "the models were not asked in the same way: they differ in temperature" in notes
     assert any(note.startswith("b: asked with temperature 0.7 instead of the benchmark's own") for note in notes)
+
+
+def test_a_verdict_on_an_earlier_text_gives_way_to_one_on_the_text_that_is_there(tmp_path: Path) -> None:
+    asked = questions(2, turns=1)
+    earlier = alone("m", 0, 1, 2.0, user_prompt="Rate: the first text", time=1)
+    later = alone("m", 0, 1, 8.0, user_prompt="Rate: the second text", time=2)
+    only = alone("m", 1, 1, 4.0, user_prompt="Rate: something that was changed since")
+    said = [answer(0, text="the second text"), answer(1, text="as it is now")]
+
+    made = report([evaluation(tmp_path / "m", "m", [earlier, later, only], said)], asked)
+
+    assert made.models[0].scores.overall.value == 6.0
+    assert any("1 verdict is on an earlier text" in note for note in made.notes)
+
+
+def test_of_several_references_one_has_to_be_named(tmp_path: Path) -> None:
+    asked = questions(2, turns=1)
+    judged = [
+        alone("m", 0, 1, 2.0, reference="a", time=1),
+        alone("m", 0, 1, 8.0, reference="b", time=2),
+        alone("m", 1, 1, 5.0),
+    ]
+    there = [evaluation(tmp_path / "m", "m", judged)]
+
+    with pytest.raises(UsageError, match="several reference answers") as caught:
+        report(there, asked)
+
+    assert [problem.where for problem in caught.value.problems] == ["a", "b"]
+    assert report(there, asked, reference="a").models[0].scores.overall.value == 3.5
+    assert report(there, asked, reference="b").models[0].scores.overall.value == 6.5
+    with pytest.raises(UsageError, match="--reference c: nothing was judged beside it"):
+        report(there, asked, reference="c")

@@ -144,7 +144,7 @@ def test_answers_that_were_judged_in_pairs_only_have_a_chart_of_win_rates(tmp_pa
 
 
 def test_the_table_tells_every_score_with_its_interval(tmp_path: Path) -> None:
-    asked = questions(8)
+    asked = questions(10)
     judged = [alone("m", one.id, turn, float(one.id) + turn) for one in asked for turn in (1, 2)]
     found = report([evaluation(tmp_path / "m", "m", judged, answers(asked))], asked)
 
@@ -152,7 +152,7 @@ def test_the_table_tells_every_score_with_its_interval(tmp_path: Path) -> None:
     said = texts(table.drawn(made))
 
     assert list(made.columns) == ["overall", "turn 1", "turn 2", "writing", "maths"]
-    assert {"5.00", "4.50", "5.50", "m", "overall"} <= set(said)
+    assert {"6.00", "5.50", "6.50", "m", "overall"} <= set(said)
     assert sum(text.startswith("± ") for text in said) == 5
 
 

@@ -86,17 +86,23 @@ def test_a_category_keeps_its_size_so_that_differences_between_categories_are_no
 
 
 def test_categories_of_one_question_are_drawn_from_together() -> None:
-    apart = mean([Row("1", "a", 0.0), Row("2", "b", 10.0), Row("3", "c", 5.0)])
-    beside = mean([Row("1", "a", 0.0), Row("2", "a", 10.0), Row("3", "b", 5.0)])
+    apart = mean(Row(str(number), str(number), float(number % 3) * 5) for number in range(6))
+    beside = mean([*(Row(str(number), "a", float(number % 3) * 5) for number in range(5)), Row("9", "b", 5.0)])
 
     assert apart.low < 5 < apart.high
     assert beside.low < 5 < beside.high
 
 
 def test_the_interval_lies_about_the_values_that_were_seen() -> None:
-    found = mean([Row("1", "a", 2.0), Row("2", "a", 4.0)])
+    found = mean(Row(str(number), "a", 2.0 + 2 * (number % 2)) for number in range(6))
 
-    assert (found.low, found.high) == (2.0, 4.0)
+    assert 2.0 <= found.low < 3.0 < found.high <= 4.0
+
+
+def test_few_questions_have_a_mean_and_no_interval() -> None:
+    found = mean(Row(str(number), "a", 1.0) for number in range(4))
+
+    assert (found.value, found.low, found.high) == (1.0, None, None)
 
 
 @settings(max_examples=60, deadline=None)

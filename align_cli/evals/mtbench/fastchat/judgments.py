@@ -94,7 +94,7 @@ def _single(row: Row) -> Judgment:
         outcome = _Outcome("ok", "", score=stored)
     else:
         outcome = _Outcome("ok", f"FastChat's score of {stored:g} is kept, but {_said(read)}", score=stored)
-    model, turn = rows.take(row, "model", str), rows.take(row, "turn", int)
+    model, turn = rows.take(row, "model", str), _turn(row)
     return _judgment(row, (model,), turn, text=text, user_prompt=_text(row, "user_prompt"), outcome=outcome)
 
 
@@ -102,7 +102,7 @@ def _pair(row: Row) -> list[Judgment]:
     models = (rows.take(row, "model_1", str), rows.take(row, "model_2", str))
     if models[0] == models[1]:
         raise Malformed(f'"model_1" and "model_2" are the same: "{models[0]}"')
-    turn = rows.take(row, "turn", int) if "turn" in row else 1
+    turn = _turn(row) if "turn" in row else 1
     found = []
     for game, shown in ((1, models), (2, models[::-1])):
         stored, text = rows.take(row, f"g{game}_winner", str), rows.take(row, f"g{game}_judgment", str)
@@ -119,6 +119,13 @@ def _pair(row: Row) -> list[Judgment]:
         user_prompt = _text(row, f"g{game}_user_prompt")
         found.append(_judgment(row, shown, turn, game=game, text=text, user_prompt=user_prompt, outcome=outcome))
     return found
+
+
+def _turn(row: Row) -> int:
+    turn = rows.take(row, "turn", int)
+    if turn not in (1, 2):
+        raise Malformed(f'"turn" is {turn}, not 1 or 2')
+    return turn
 
 
 def _judgment(row: Row, models: Sequence[str], turn: int, *, outcome: _Outcome, **known: Any) -> Judgment:
