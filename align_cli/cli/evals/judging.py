@@ -146,7 +146,8 @@ def _mode(benchmark: Benchmark, mode: str, baseline: str | None, models: Sequenc
     if mode == "pairwise-baseline" and not baseline:
         raise UsageError("--mode pairwise-baseline needs --baseline", hint="--baseline RUN, whose answers are there")
     if mode != "pairwise-baseline" and baseline:
-        raise UsageError(f"--baseline has no meaning with --mode {mode}", hint="--mode pairwise-baseline --baseline …")
+        hint = "--mode pairwise-baseline --baseline …" if "pairwise-baseline" in benchmark.modes else "--reference RUN"
+        raise UsageError(f"--baseline has no meaning with --mode {mode}", hint=hint)
     if mode == "pairwise-all" and len(models) < 2:
         raise UsageError("--mode pairwise-all compares models with each other: name at least two")
     found: Mode = mode

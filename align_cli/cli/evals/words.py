@@ -174,7 +174,7 @@ class Judging:
             "--reference",
             "--references",
             metavar="SET|FILE|RUN",
-            help="Whose answers the judge is shown beside: a set, or your own.",
+            help="Reference answers: a set's name, or a file or run of your own.",
         ),
     ] = None
     max_cost: Annotated[
