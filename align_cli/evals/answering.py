@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -10,7 +11,7 @@ from typing import Any, Literal
 
 from align_cli import assets, registry
 from align_cli.errors import UsageError
-from align_cli.evals import folder
+from align_cli.evals import folder, own
 from align_cli.evals.benchmark import Answer, Answers, Benchmark, Question
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.records import Journal
@@ -81,15 +82,21 @@ def facts(
     manner: Manner,
     questions: Sequence[Question],
     *,
-    has_own_questions: bool = False,
+    listed: Sequence[Question] | None = None,
 ) -> dict[str, Any]:
-    """What `evaluation.json` says: everything the answers depend on."""
+    """What `evaluation.json` says: everything the answers depend on.
+
+    `listed` are the questions as the folder lists them, where they are not the benchmark's own.
+    """
+    asked = {"count": len(questions), "digest": digest_of([asdict(question) for question in questions])}
+    if listed is not None:
+        asked["file"] = hashlib.sha256(own.listed(listed)).hexdigest()
     return {
         "benchmark": benchmark.name,
         "model": dict(model),
         "manner": asdict(manner),
-        "questions": {"count": len(questions), "digest": digest_of([asdict(question) for question in questions])},
-        "files": {} if has_own_questions else {name: assets.sha256(name) for name in benchmark.files},
+        "questions": asked,
+        "files": {} if listed is not None else {name: assets.sha256(name) for name in benchmark.files},
         "versions": versions(manner.engine),
     }
 

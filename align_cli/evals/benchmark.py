@@ -93,9 +93,14 @@ class Ask:
     def key(self, judge: Mapping[str, str]) -> str:
         """Digest of everything that makes the reply: equal asks to the same judge are asked once.
 
-        `judge` names its model and endpoint.
+        `judge` names its model and endpoint. Two references may have the same answer: their verdicts are two.
         """
-        return digest_of([dict(judge), list(self.messages), dict(self.parameters), list(self.models)])[:32]
+        made_of: list[Any] = [dict(judge), list(self.messages), dict(self.parameters), list(self.models)]
+        return digest_of([*made_of, self.reference] if self.reference else made_of)[:32]
+
+    def request_key(self, judge: Mapping[str, str]) -> str:
+        """Digest of what is sent, and to whom: whatever it is asked for, the reply is the same."""
+        return digest_of([dict(judge), [dict(one) for one in self.messages], dict(self.parameters)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,10 +12,8 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,12 +21,10 @@ from typing import Any
 
 from align_cli import files
 from align_cli.errors import DataError, Problem, UsageError
-from align_cli.evals import records
+from align_cli.evals import own, records, shapes
 from align_cli.evals.benchmark import Answer, Question, Reference
-from align_cli.evals.judgments import judgment_of
 
 FACTS, ANSWERS, JUDGMENTS = "evaluation.json", "answers.jsonl", "judgments.jsonl"
-QUESTIONS, REFERENCES = "questions.jsonl", "references"
 REPORT, PAGE = "report.json", "report.html"
 FORMAT = 1
 
@@ -54,10 +50,12 @@ class Evaluation:
             found = files.read_json(place)
         except FileNotFoundError:
             return {}
-        except (OSError, ValueError) as cause:
+        except (OSError, ValueError, RecursionError) as cause:
             raise DataError(f"{place}: cannot be read: {cause}") from None
         if not isinstance(found, dict) or found.get("format") != FORMAT:
             raise DataError(f"{place}: this is of another version of align", hint="update align, or evaluate anew")
+        if wrong := shapes.fault(found, shapes.FACTS):
+            raise DataError(f"{place}: this is no evaluation: {wrong}", hint="restore the file from a copy")
         return found
 
     @property
@@ -71,40 +69,34 @@ class Evaluation:
         return str(self.facts["benchmark"])
 
     def answers(self) -> dict[int | str, list[Answer]]:
-        """What is there, by question, in the order of the turns."""
+        """What is there, by question, in the order of the turns.
+
+        Raises:
+            DataError: a record is damaged.
+        """
         found: dict[int | str, list[Answer]] = {}
-        place = self.path / ANSWERS
-        for key, record in records.read(place).items():
-            with _named(place, key):
-                answer = answer_of(record)
-                _demand(answer.text, str)
-                found.setdefault(answer.question_id, []).append(answer)
+        for record in _whole(self.path / ANSWERS, shapes.ANSWER):
+            answer = answer_of(record)
+            found.setdefault(answer.question_id, []).append(answer)
         for turns in found.values():
             turns.sort(key=lambda answer: answer.turn)
         return found
 
     def judgments(self) -> list[dict[str, Any]]:
-        """All judgments, of all judges, in the order in which they came."""
-        place = self.path / JUDGMENTS
-        found = records.read(place)
-        for key, record in found.items():
-            with _named(place, key):
-                judgment = judgment_of(record)
-                _demand(judgment.text, str)
-                _demand(judgment.score, int, float, type(None))
-        return list(found.values())
+        """All judgments, of all judges, in the order in which they came.
+
+        Raises:
+            DataError: a record is damaged.
+        """
+        return _whole(self.path / JUDGMENTS, shapes.JUDGMENT)
 
     def questions(self) -> list[Question] | None:
-        """The questions, where they are not the benchmark's own."""
-        place = self.path / QUESTIONS
-        if not place.is_file():
-            return None
-        found = []
-        for key, record in records.read(place).items():
-            with _named(place, key):
-                known = {name: record[name] for name in Question.__slots__ if name in record}
-                found.append(Question(**{**known, "turns": tuple(record["turns"])}))
-        return found
+        """The questions, where they are not the benchmark's own.
+
+        Raises:
+            DataError: they are damaged, changed, or gone.
+        """
+        return own.questions(self.path, (self.facts.get("questions") or {}).get("file"))
 
     def reference(self, name: str) -> Reference | None:
         """Reference answers that judges were shown, and that are not the benchmark's own; None where there are none.
@@ -112,50 +104,20 @@ class Evaluation:
         Raises:
             DataError: the file cannot be read.
         """
-        place = self._reference(name)
-        try:
-            found = files.read_json(place)
-            answers = {question: [str(text) for text in turns] for question, turns in found["answers"]}
-        except FileNotFoundError:
-            return None
-        except (OSError, ValueError, KeyError, TypeError) as cause:
-            raise DataError(f"{place}: cannot be read: {cause}", hint="restore the file from a copy") from None
-        return Reference(name=name, answers=answers)
+        return own.reference(self.path, name)
 
-    def keep_reference(self, reference: Reference) -> None:
-        """Write down reference answers that a judge is about to be shown.
+    def keep_reference(self, given: Reference) -> None:
+        """Write down reference answers that a judge is about to be shown, beside those that are there.
 
         Raises:
-            UsageError: others of that name are there.
+            UsageError: some that are there are others.
         """
-        there = self.reference(reference.name)
-        if there is None:
-            told = {"name": reference.name, "answers": [[key, list(turns)] for key, turns in reference.answers.items()]}
-            files.write_json(self._reference(reference.name), told)
-            return
-        ours = {key: list(turns) for key, turns in reference.answers.items()}
-        changed = [key for key, turns in there.answers.items() if ours.get(key) != list(turns)]
-        if changed or ours.keys() != there.answers.keys():
-            raise UsageError(
-                f'{self._reference(reference.name)}: these are other answers of "{reference.name}": '
-                f"{len(changed)} of {len(there.answers)} differ",
-                hint="verdicts beside two references of one name cannot be told apart: judge in another folder",
-            )
+        own.keep_reference(self.path, given)
 
     def is_made_as(self, other: Evaluation) -> bool:
         """Whether the same model answered the same questions in the same manner, for whichever benchmark."""
         mine, its = ({**one.facts, "benchmark": ""} for one in (self, other))
         return not _differences(mine, its, "")
-
-    def _keep(self, questions: Sequence[Question] | None) -> None:
-        place = self.path / QUESTIONS
-        place.unlink(missing_ok=True)
-        if questions is not None:
-            lines = [json.dumps({"key": str(one.id), **asdict(one)}, ensure_ascii=False) for one in questions]
-            files.write_bytes(place, "".join(f"{line}\n" for line in lines).encode("utf-8", "surrogatepass"))
-
-    def _reference(self, name: str) -> Path:
-        return self.path / REFERENCES / f"{slug(name)}.json"
 
     def begin(self, facts: Mapping[str, Any], questions: Sequence[Question] | None = None) -> None:
         """Write down how answers are made, or see that those which are there were made in the same way.
@@ -173,11 +135,13 @@ class Evaluation:
                 hint=f"restore {FACTS} from a copy, or make all answers anew with --restart",
             )
         if not there:  # nothing depends yet on how an earlier attempt wanted them
-            self._keep(questions)
+            own.keep_questions(self.path, questions)
             files.write_json(self.path / FACTS, wanted)
             self.__dict__.pop("facts", None)
             return
         differences = _differences(self.facts, wanted, "")
+        if any(one.where.startswith("manner.") for one in differences):  # the questions' digest only follows from it
+            differences = [one for one in differences if one.where != "questions.digest"]
         if differences:
             raise UsageError(
                 f"{self.path}: the answers there were made otherwise",
@@ -219,21 +183,16 @@ def slug(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.") or "model"
 
 
-def _demand(value: Any, *kinds: type) -> None:
-    if not isinstance(value, kinds):
-        raise TypeError(f"{value!r} is no {' or '.join(kind.__name__ for kind in kinds if kind is not type(None))}")
-
-
-@contextmanager
-def _named(place: Path, key: str) -> Iterator[None]:
-    """A record that lacks what its kind has is named: somebody else wrote it, or changed it."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError) as cause:
-        raise DataError(
-            f'{place}: the record "{key}" is not whole: {type(cause).__name__}: {cause}',
-            hint="restore the file from a copy, or take the line out: what it held is then done again",
-        ) from None
+def _whole(place: Path, shape: Mapping[str, shapes.Kind]) -> list[dict[str, Any]]:
+    """The records of a file. One that lacks what its kind has is named: somebody else wrote it, or changed it."""
+    found = records.read(place)
+    for key, record in found.items():
+        if wrong := shapes.fault(record, shape):
+            raise DataError(
+                f'{place}: the record "{key}" is not whole: {wrong}',
+                hint="restore the file from a copy, or take the line out: what it held is then done again",
+            )
+    return list(found.values())
 
 
 def _differences(old: Any, new: Any, where: str) -> list[Problem]:

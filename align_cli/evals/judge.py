@@ -28,7 +28,8 @@ from align_cli.evals.benchmark import (
 from align_cli.evals.folder import JUDGMENTS, Evaluation
 from align_cli.evals.judgments import Judgment
 from align_cli.evals.records import Journal
-from align_cli.evals.remembered import Remembered
+from align_cli.evals.remembered import Remembered, taken_over
+from align_cli.files import digest_of
 
 #: States that are not asked for again by themselves: the reply was paid for, or would be the same.
 FINAL: tuple[JudgmentState, ...] = ("ok", "unreadable", "filtered", "too_long", "refused")
@@ -108,6 +109,7 @@ def work(
     )
     kept = {name: Journal(one.path / JUDGMENTS).records for name, one in models.items()}
     final = set(FINAL) - set(again)
+    asked = _Asked(judge)
     pending: dict[str, Pending] = {}
     done: set[str] = set()
     states: Counter[str] = Counter()
@@ -121,8 +123,10 @@ def work(
             done.add(key)
             states[record["state"]] += 1
         else:
-            found = shared.find(ask, judge, key) if shared and ask.known is None else None
-            pending[key] = Pending(key=key, ask=ask, home=models[home].path, outcome=found)
+            outcome = None
+            if ask.known is None:
+                outcome = asked.find(ask, key, kept[home]) or (shared.find(ask, judge, key) if shared else None)
+            pending[key] = Pending(key=key, ask=ask, home=models[home].path, outcome=outcome)
     expected = sum(len(question.turns) for question in questions) * len(models)
     there = sum(len(found.get(question.id, ())) for found in answers.values() for question in questions)
     return Work(
@@ -131,6 +135,31 @@ def work(
         unanswered=expected - there,
         states=dict(sorted(states.items())),
     )
+
+
+class _Asked:
+    """Requests that the same folder has sent for another reference or model: they have their replies."""
+
+    def __init__(self, judge: Mapping[str, str]) -> None:
+        self._judge = judge
+        self._known: dict[int, dict[str, Mapping[str, Any]]] = {}
+
+    def find(self, ask: Ask, key: str, kept: Mapping[str, Mapping[str, Any]]) -> Outcome | None:
+        """What the judge said to the same request; None where it was not asked, or gave no verdict."""
+        known = self._known.get(id(kept))
+        if known is None:
+            known = self._known[id(kept)] = {
+                self._key(record): record
+                for record in kept.values()
+                if record.get("state") == "ok" and record.get("request") and record.get("reply") is not None
+            }
+        record = known.get(ask.request_key(self._judge))
+        return None if record is None else taken_over(record, key, "this folder has asked the same")
+
+    def _key(self, record: Mapping[str, Any]) -> str:
+        request, judge = record["request"], record["judge"]
+        identity = {"model": judge["model"], "endpoint": judge.get("endpoint", "")}
+        return digest_of([identity, request["messages"], request.get("parameters") or {}])
 
 
 def judged(

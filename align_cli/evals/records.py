@@ -28,18 +28,36 @@ def read(path: Path) -> dict[str, dict[str, Any]]:
         content = path.read_bytes()
     except FileNotFoundError:
         return {}
+    except OSError as cause:
+        raise DataError(f"{path}: cannot be read: {cause.strerror or cause}") from None
     found: dict[str, dict[str, Any]] = {}
-    whole, _, _ = content.rpartition(b"\n")
-    for number, line in enumerate(whole.split(b"\n") if whole else (), start=1):
+    whole, _, rest = content.rpartition(b"\n")
+    lines = whole.split(b"\n") if whole else []
+    if _is_record(rest):  # an editor may have taken the last line's end away
+        lines.append(rest)
+    for number, line in enumerate(lines, start=1):
         try:
             record = json.loads(line)
             found[record["key"]] = record
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             raise DataError(
                 f"{path}:{number}: this line is no record",
                 hint="restore the file from a copy, or take the line out: what it held is then done again",
             ) from None
     return found
+
+
+def line_of(record: Mapping[str, Any]) -> bytes:
+    """A record as a line. Half a surrogate pair, which UTF-8 cannot hold, is written as JSON's escape for it."""
+    return json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
+
+
+def _is_record(line: bytes) -> bool:
+    """Whether a line without an end was written whole."""
+    try:
+        return "key" in json.loads(line)
+    except (ValueError, TypeError, RecursionError):
+        return False
 
 
 class Journal:
@@ -56,7 +74,7 @@ class Journal:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Write one record, with its `key`; it is on the disk when this returns."""
-        line = json.dumps(record, ensure_ascii=False).encode("utf-8", "surrogatepass") + b"\n"
+        line = line_of(record)
         if self._file is None:
             self._file = _opened(self.path)
         start = self._file.tell()
@@ -84,9 +102,12 @@ def _opened(path: Path) -> FileIO:
     is_new = not path.exists()
     file = FileIO(path, "w+" if is_new else "r+")
     content = file.read()
-    if content and not content.endswith(b"\n"):
-        file.truncate(content.rfind(b"\n") + 1)
+    rest = content.rpartition(b"\n")[2]
+    if rest and not _is_record(rest):
+        file.truncate(len(content) - len(rest))
     file.seek(0, os.SEEK_END)
+    if _is_record(rest):
+        file.write(b"\n")
     if is_new:
         _sync_folder(path.parent)
     return file

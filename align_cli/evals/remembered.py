@@ -16,11 +16,27 @@ from align_cli import files
 from align_cli.evals.asking.outcome import Outcome
 from align_cli.evals.benchmark import Ask
 
-_ATTEMPT = {"status": None, "why": "another evaluation on this machine has this reply", "seconds": 0.0, "waited": 0.0}
-
 
 def _folder() -> Path:
     return files.cache_root() / "replies"
+
+
+def taken_over(found: Mapping[str, Any], key: str, why: str) -> Outcome:
+    """A reply that is there already, for another request of the same content: it costs nothing.
+
+    Raises:
+        KeyError, TypeError: it is not whole.
+    """
+    attempt = {"status": None, "why": why, "seconds": 0.0, "waited": 0.0}
+    return Outcome(
+        key=key,
+        state="ok",
+        text=found["text"],
+        reply=found["reply"],
+        usage=dict(found["usage"]),
+        cost=0.0,
+        attempts=(attempt,),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,22 +47,18 @@ class Remembered:
 
     def find(self, ask: Ask, judge: Mapping[str, str], key: str) -> Outcome | None:
         """What the judge said to the same request, at no cost; None where it is not known, or damaged."""
+        why = "another evaluation here has asked the same"
         try:
-            found = files.read_json(self._place(ask, judge))
-            state, text, usage = found["state"], found["text"], found["usage"]
-        except (OSError, ValueError, KeyError, TypeError):  # as good as none: it is asked for again
+            return taken_over(files.read_json(self._place(ask, judge)), key, why)
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):  # as good as none: it is asked for again
             return None
-        return Outcome(
-            key=key, state=state, text=text, reply=found.get("reply"), usage=usage, cost=0.0, attempts=(_ATTEMPT,)
-        )
 
     def keep(self, ask: Ask, judge: Mapping[str, str], outcome: Outcome) -> None:
         """Remember a reply; where nothing can be written it is not: the evaluation has it all the same."""
-        known: dict[str, Any] = {name: getattr(outcome, name) for name in ("state", "text", "reply", "usage")}
+        known: dict[str, Any] = {name: getattr(outcome, name) for name in ("text", "reply", "usage")}
         with suppress(OSError, UnicodeError):
             files.write_json(self._place(ask, judge), known)
 
     def _place(self, ask: Ask, judge: Mapping[str, str]) -> Path:
-        request = [dict(judge), [dict(message) for message in ask.messages], dict(ask.parameters)]
-        digest = files.digest_of(request)
+        digest = ask.request_key(judge)
         return self.folder / digest[:2] / f"{digest[2:34]}.json"

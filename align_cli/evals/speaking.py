@@ -27,6 +27,13 @@ class Speaking:
         """Where the template comes from, in words."""
         return "the model's own" if self.template.source == "the tokenizer" else self.template.source
 
+    @property
+    def default_system(self) -> str | None:
+        """What the template says before a conversation that has no system prompt; None where it says nothing."""
+        if self.served.inserts_empty_system:
+            return None
+        return self.template.default_system(tokenizer_files.special(tokenizer_files.folder_of(self.chain)))
+
 
 def speaking(chain: Chain, chat_template: str | None = None) -> Speaking:
     """The template and system prompt that the model was trained with; `chat_template` stands for the first.

@@ -124,7 +124,7 @@ def test_answers_made_otherwise_are_refused_with_every_difference(tmp_path):
         Evaluation(tmp_path).begin(facts(Manner(seed=1, temperature=0.5), base={"digest": "e"}))
 
     places = [problem.where for problem in refused.value.problems]
-    assert places == ["model.base.digest", "manner.seed", "manner.temperature", "questions.digest"]
+    assert places == ["model.base.digest", "manner.seed", "manner.temperature"]
     assert "--output-dir" in refused.value.hint
 
 

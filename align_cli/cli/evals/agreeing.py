@@ -32,12 +32,20 @@ def told(order: Order, work: judge.Work, sums: Estimate) -> str:
     """What is about to happen, in a sentence."""
     where = order.endpoint.identity["endpoint"]
     if work.pending and not work.to_ask:
-        return f"{order.endpoint.model}: nothing to ask: {len(work.pending)} verdicts are known already"
+        known = counted(len(work.pending), "verdict is", "verdicts are")
+        return f"{order.endpoint.model}: nothing to ask: {known} known already"
     if not work.pending:
-        return f"{order.endpoint.model}: nothing to do: all {work.done} judgments are there"
+        done = counted(work.done, "judgment is", "judgments are")
+        return f"{order.endpoint.model}: nothing to do: {done} there"
     there = f" ({work.done} are there)" if work.done else ""
-    known = f", {work.remembered} are known from other evaluations" if work.remembered else ""
-    return f"{order.endpoint.model} at {where}: {len(work.to_ask)} requests{there}{known}, {_costs(order, sums)}"
+    known = f", {counted(work.remembered, 'is', 'are')} known already" if work.remembered else ""
+    requests = counted(len(work.to_ask), "request", "requests")
+    return f"{order.endpoint.model} at {where}: {requests}{there}{known}, {_costs(order, sums)}"
+
+
+def counted(number: int, one: str, several: str) -> str:
+    """A number with its word."""
+    return f"{number:,} {one if number == 1 else several}"
 
 
 def _costs(order: Order, sums: Estimate) -> str:

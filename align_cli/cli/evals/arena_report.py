@@ -75,7 +75,7 @@ def _report(app: typer.Typer) -> None:
         Bradley–Terry ratings, how sure they are, and how far raters agree.
         """
         method = _method(interval, rounds, seed, anchor)
-        reporting.demand(plot or ())
+        reporting.demand_pictures(plot or ())
         log = reading.read(places)
         chosen = _only(log, {"model": model, "category": category, "language": language, "rater": rater})
         _write(

@@ -87,6 +87,7 @@ def order(benchmark: Benchmark, model: str, how: Answering, questions: Questions
     idle = [option for option, value in local.items() if value]
     if idle and how.endpoint:
         raise UsageError(f"{', '.join(idle)}: these are the server's affair with --endpoint", hint="leave them out")
+    words.demand_number("--temperature", how.temperature)
     if how.temperature is not None and how.temperature < 0:
         raise UsageError("--temperature is below 0")
     words.demand_positive("--max-new-tokens", how.max_new_tokens)
@@ -165,7 +166,8 @@ def _by_model(
         model = speaking.facts(how, order.how.name or places.short_name(order.model), system)
         evaluation.begin(asked.facts(benchmark, model, manner), asked.own)
     notes = [how.served.note] if how.served.note and wanted is None else []
-    say(f"{evaluation.path}: {evaluation.model}, template: {how.template_name}, system prompt: {_shown(system)}")
+    shown = _shown(system, how.default_system)
+    say(f"{evaluation.path}: {evaluation.model}, template: {how.template_name}, system prompt: {shown}")
     todo = _unfinished(order, benchmark, evaluation, asked, say)
     if not todo.turns:
         return Generated(evaluation=evaluation, made=0, had=todo.done, notes=notes)
@@ -314,5 +316,7 @@ def _moved_aside(evaluation: Evaluation, say: Callable[[str], None]) -> Evaluati
     return Evaluation(evaluation.path)
 
 
-def _shown(system: str | None) -> str:
+def _shown(system: str | None, of_template: str | None = None) -> str:
+    if system is None and of_template:
+        return f'the template\'s own, "{one_line(of_template, 60)}"'
     return f'"{one_line(system, 60)}"' if system else "none"

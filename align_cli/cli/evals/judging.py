@@ -46,7 +46,8 @@ class Order:
     prices: Prices | None
     max_cost: float | None
     again: tuple[str, ...]
-    shared: Remembered | None
+    is_sharing: bool
+    """Whether replies that other evaluations had are taken over; ours are kept for them in any case."""
     yes: bool
     dry_run: bool
 
@@ -119,7 +120,7 @@ def order(
             f"--max-cost: the price of {judge_name} is not known",
             hint="--price IN,OUT says what a million tokens cost, in USD; --price 0,0 for a server of your own",
         )
-    references, reference = references_of(benchmark, how.reference)
+    references, reference = references_of(benchmark, how.reference, models)
     return Order(
         endpoint=asked,
         mode=mode,
@@ -133,7 +134,7 @@ def order(
         max_cost=how.max_cost,
         again=again,
         # What a name at a server of one's own stands for may change from day to day.
-        shared=Remembered() if (not asked.is_near if how.share is None else how.share) else None,
+        is_sharing=not asked.is_near if how.share is None else how.share,
         yes=how.yes,
         dry_run=dry_run,
     )
@@ -187,10 +188,11 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
         raise UsageError(f"{order.baseline.path}: this is the baseline, and the model that is held against it")
     with records.all_exclusive([one.path for one in evaluations], f"align eval {benchmark.name} judge"):
         everyone = [*evaluations, *([order.baseline] if order.baseline else [])]
+        asked = order.choice.of(questions_of(everyone, benchmark, order.files))
         work = judge.work(
             evaluations,
             benchmark,
-            order.choice.of(questions_of(everyone, benchmark, order.files)),
+            asked,
             order.endpoint.identity,
             mode=order.mode,
             baseline=order.baseline,
@@ -198,7 +200,7 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
             reference=order.reference,
             files=order.files,
             again=order.again,
-            shared=order.shared,
+            shared=Remembered() if order.is_sharing else None,
         )
         sums = estimate([pending.request for pending in work.to_ask], order.prices)
         said: dict[str, Any] = {
@@ -209,6 +211,10 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
         }
         if work.unanswered:
             say(f"note: {work.unanswered} turns have no answer and are not judged")
+        if order.reference is not None:
+            lacking = sum(one.id not in order.reference.answers for one in asked)
+            if lacking:
+                say(f"note: {order.reference.name} has not answered {lacking} of {len(asked)} questions: not judged")
         say(agreeing.told(order, work, sums))
         if not work.pending or order.dry_run:
             return Judged(asked=0, **said)
@@ -245,7 +251,7 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
             if states["unreadable"] == states.total() == _HOPELESS < len(work.to_ask):
                 hopeless.append(judgment.why)
 
-        keep = judge.judged(benchmark, order.endpoint, work, count, order.shared)
+        keep = judge.judged(benchmark, order.endpoint, work, count, Remembered())
         try:
             tally = ask_all(
                 order.endpoint,

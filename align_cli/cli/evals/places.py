@@ -47,11 +47,13 @@ def existing(word: str, benchmark: str) -> Evaluation:
     Raises:
         UsageError: there is none; what is near is named.
     """
+    if not word.strip():
+        raise UsageError("an empty word names no evaluation")
     for place in _candidates(word, benchmark):
         if (place / folder.FACTS).is_file():
             found = folder.of(place)
             if found.benchmark != benchmark:
-                hint = f"align eval {found.benchmark} judge {word}"
+                hint = f"align eval {found.benchmark} … {word}"
                 raise UsageError(f"{place}: this is an evaluation with {found.benchmark}, not {benchmark}", hint=hint)
             return found
     known = [str(one.path) for one in below(benchmark)]

@@ -27,7 +27,7 @@ class Asked:
 
     def facts(self, benchmark: Benchmark, model: Mapping[str, Any], manner: Manner) -> dict[str, Any]:
         """What `evaluation.json` says."""
-        return answering.facts(benchmark, model, manner, self.questions, has_own_questions=self.own is not None)
+        return answering.facts(benchmark, model, manner, self.questions, listed=self.own)
 
 
 def own_questions(place: Path | None, benchmark: Benchmark) -> Sequence[Question] | None:

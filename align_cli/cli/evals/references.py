@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from align_cli.cli.evals import places
@@ -11,15 +13,19 @@ from align_cli.evals.benchmark import Benchmark, Reference
 _SUFFIXES = (".json", ".jsonl")
 
 
-def references_of(benchmark: Benchmark, word: str | None) -> tuple[str, Reference | None]:
+def references_of(benchmark: Benchmark, word: str | None, judged: Sequence[str]) -> tuple[str, Reference | None]:
     """The name of what is meant, and the answers where they are the user's own; an empty name is the usual set.
+
+    `judged` are the words for what is judged: a reference that was shown before is kept with it.
 
     Raises:
         UsageError: there is nothing of that name.
         DataError: the file is damaged.
     """
-    if not word or word in benchmark.references:
+    if word is None or word in benchmark.references:
         return word or "", None
+    if not word.strip():
+        raise UsageError("--reference is empty", hint="leave it out for the benchmark's own")
     known = ", ".join(benchmark.references) or "none"
     if benchmark.own_reference is None:
         raise UsageError(f'{benchmark.name} has no references "{word}"', hint=f"there are: {known}")
@@ -29,13 +35,22 @@ def references_of(benchmark: Benchmark, word: str | None) -> tuple[str, Referenc
             raise UsageError(f"--reference {word}: there is no such file", hint=f"sets that are known: {known}")
         found = benchmark.own_reference(place)
     else:
-        found = _of_run(benchmark, word, known)
+        found = _kept(benchmark, word, judged) or _of_run(benchmark, word, known)
     if found.name in benchmark.references:
         raise UsageError(
             f'--reference {word}: its outputs are called "{found.name}", as the benchmark\'s own are',
             hint=f"--reference {found.name} means the benchmark's; give yours another generator",
         )
     return found.name, found
+
+
+def _kept(benchmark: Benchmark, name: str, judged: Sequence[str]) -> Reference | None:
+    """Reference answers of that name, as an evaluation that is to be judged has kept them."""
+    for word in judged:
+        with suppress(UsageError):  # it is not answered yet
+            if found := places.existing(word, benchmark.name).reference(name):
+                return found
+    return None
 
 
 def _of_run(benchmark: Benchmark, word: str, known: str) -> Reference:

@@ -10,7 +10,7 @@ from typing import Any, TextIO
 from align_cli import files
 from align_cli.cli import documents
 from align_cli.cli.evals import places
-from align_cli.cli.evals.words import Reporting
+from align_cli.cli.evals.words import Reporting, demand_number
 from align_cli.errors import GateError, UsageError
 from align_cli.evals.asked import questions_of
 from align_cli.evals.benchmark import Assets, Benchmark, Computing
@@ -32,7 +32,17 @@ class Order:
     fail_below: float | None = None
 
 
-def demand(plots: Sequence[Path]) -> None:
+def demand(words: Reporting) -> None:
+    """Raise for pictures of a kind that cannot be drawn, and a gate that is no number.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    demand_number("--fail-below", words.fail_below)
+    demand_pictures(words.plot or [])
+
+
+def demand_pictures(plots: Sequence[Path]) -> None:
     """Raise for pictures of a kind that cannot be drawn.
 
     Raises:
@@ -126,4 +136,6 @@ def _gate(document: dict[str, Any], lowest: float) -> None:
         elif headline["value"] < lowest:
             below.append(f"{model['name']}: {headline['name']} {headline['value']:.2f}")
     if below:
-        raise GateError(f"below {lowest:g}: {', '.join(below)}")
+        is_missing = any(model["headline"]["value"] is None for model in document["models"])
+        hint = "the report's notes say why there is none" if is_missing else ""
+        raise GateError(f"below {lowest:g}: {', '.join(below)}", hint=hint)

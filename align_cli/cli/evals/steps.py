@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from align_cli.cli.evals import agreeing, generating, judging, places, reporting
 from align_cli.cli.evals.words import Answering, Files, Judging, Output, Pace, Questions, Reporting
 from align_cli.cli.option_groups import takes
 from align_cli.evals.benchmark import Benchmark
+from align_cli.evals.folder import Evaluation
 
 STEPS = ("generate", "judge", "report", "import", "export")
 _EPILOG = (
@@ -75,7 +77,7 @@ def _run(
     What is there is not done again.
     """
     benchmark: Benchmark = ctx.obj
-    reporting.demand(report.plot or [])
+    reporting.demand(report)
     reporting.computing(benchmark, report, questions.files)
     generation = generating.order(benchmark, model, answering, questions, pace)
     held = _one(benchmark, report.against)
@@ -108,7 +110,7 @@ def _generate(
     order = generating.order(benchmark, model, answering, questions, pace)
     with stdout.reserved() as result:
         generated = generating.generate(order, benchmark, _say)
-        following = [f"align eval {benchmark.name} judge {generated.evaluation.path}"]
+        following = [shlex.join(["align", "eval", benchmark.name, "judge", str(generated.evaluation.path)])]
         _finish(generated.as_dict(), following, result, as_json=output.as_json)
 
 
@@ -125,15 +127,12 @@ def _judge(
     """Have answers judged; what a judge has said is not asked again."""
     benchmark: Benchmark = ctx.obj
     order = judging.order(benchmark, judge, questions, pace, runs, dry_run=dry.dry_run)
-    evaluations = [places.existing(word, benchmark.name) for word in runs]
+    evaluations = _all(benchmark, runs)
     with stdout.reserved() as result:
         judged = judging.judged(order, benchmark, evaluations, _say)
-        beside = f" --reference {order.references}" if order.references else ""
-        following = (
-            []
-            if dry.dry_run
-            else [f"align eval {benchmark.name} report {' '.join(runs)} --judge {order.endpoint.model}{beside}"]
-        )
+        beside = ["--reference", order.references] if order.references else []
+        report = ["align", "eval", benchmark.name, "report", *runs, "--judge", order.endpoint.model, *beside]
+        following = [] if dry.dry_run else [shlex.join(report)]
         _finish(judged.as_dict(), following, result, as_json=output.as_json)
 
 
@@ -141,9 +140,9 @@ def _judge(
 def _report(ctx: typer.Context, runs: list[str], of: _Report, report: Reporting, where: Files, output: Output) -> None:
     """Compute the scores, and write a page with every answer and judgment."""
     benchmark: Benchmark = ctx.obj
-    reporting.demand(report.plot or [])
+    reporting.demand(report)
     order = reporting.Order(
-        evaluations=[places.existing(word, benchmark.name) for word in runs],
+        evaluations=_all(benchmark, runs),
         files=where.files,
         judge=of.judge,
         reference=of.reference,
@@ -154,6 +153,12 @@ def _report(ctx: typer.Context, runs: list[str], of: _Report, report: Reporting,
         fail_below=report.fail_below,
     )
     reporting.report(order, benchmark, sys.stdout, as_json=output.as_json, done={})
+
+
+def _all(benchmark: Benchmark, runs: Sequence[str]) -> list[Evaluation]:
+    """What the words mean; an evaluation that several of them mean is there once."""
+    found = [places.existing(word, benchmark.name) for word in runs]
+    return list({one.path.resolve(): one for one in found}.values())
 
 
 def _one(benchmark: Benchmark, word: str | None) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -227,5 +228,16 @@ def demand_positive(option: str, value: float | None) -> None:
     Raises:
         UsageError: naming the option.
     """
+    demand_number(option, value)
     if value is not None and value <= 0:
         raise UsageError(f"{option} is {value:g}: it must be above 0")
+
+
+def demand_number(option: str, value: float | None) -> None:
+    """Raise for what calls itself a number and is none: comparisons with it pass, or fail, whatever they ask.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if value is not None and not math.isfinite(value):
+        raise UsageError(f"{option} is {value:g}: it must be a number")

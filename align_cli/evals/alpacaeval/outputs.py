@@ -82,7 +82,9 @@ def read_reference(path: Path) -> Reference:
     """
     rows = read_rows(path, ("instruction", "output"), "outputs")
     name = (
-        one_name(path, rows, "generator") if all(isinstance(row.get("generator"), str) for row in rows) else path.stem
+        one_name(path, rows, "generator")
+        if all(isinstance(row.get("generator"), str) and row["generator"].strip() for row in rows)
+        else path.stem
     )
     answers: dict[int | str, Sequence[str]] = {}
     for number, row in enumerate(rows, start=1):

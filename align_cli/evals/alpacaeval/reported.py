@@ -16,9 +16,9 @@ from align_cli.evals.benchmark import Assets, Computing, Reference
 from align_cli.evals.judgments import Judgment
 from align_cli.evals.report.addition import Addition, Headline
 from align_cli.evals.report.material import Material, Subject
+from align_cli.evals.report.scores import readable, scores_of
 
 PLAIN, CONTROLLED = "win_rate", "length_controlled_winrate"
-_Z = 1.959963984540054  # of a normal distribution's middle 95 %
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,7 @@ def addition(version: Version, material: Material, computing: Computing) -> Addi
     is_published = version.has_length_control and (control is None or control.form != "minimal")
     theirs = _reference(version, material, computing.assets, notes)
     measured = {one.name: _measured(one, material, theirs, control, notes) for one in material.subjects}
-    headlines = {name: _headline(one, is_published) for name, one in measured.items()}
+    headlines = {one.name: _headline(measured[one.name], one, material, is_published) for one in material.subjects}
     measured = {name: measured[name] for name in sorted(measured, key=lambda name: _rank(name, measured, headlines))}
     return Addition(
         metrics={name: one.as_dict() for name, one in measured.items()},
@@ -94,19 +94,14 @@ def _rank(name: str, measured: Mapping[str, Measured], headlines: Mapping[str, H
     return first, second, name
 
 
-def _headline(one: Measured, is_controlled: bool) -> Headline:
+def _headline(one: Measured, subject: Subject, material: Material, is_controlled: bool) -> Headline:
     if not is_controlled:
-        return _between(PLAIN, one.rates.win_rate, one.rates.standard_error)
+        plain = scores_of(readable(subject.judgments), material).overall
+        return Headline(name=PLAIN, value=one.rates.win_rate, low=plain.low, high=plain.high)
     if one.controlled is None:
         return Headline(name=CONTROLLED, value=None)
     # Its standard error is the spread of instructions, no interval of the estimate: none is claimed.
     return Headline(name=CONTROLLED, value=one.controlled.win_rate)
-
-
-def _between(name: str, value: float | None, error: float | None) -> Headline:
-    if value is None or error is None:
-        return Headline(name=name, value=value)
-    return Headline(name=name, value=value, low=max(value - _Z * error, 0.0), high=min(value + _Z * error, 100.0))
 
 
 def _control(version: Version, material: Material, computing: Computing, notes: list[str]) -> _Control | None:
@@ -162,6 +157,9 @@ def _measured(
 ) -> Measured:
     preferences = [preference for _, preference in _preferences(subject, material)]
     rows = list(_rows(subject, material, subject.reference or theirs))
+    known = subject.reference or theirs
+    if known is not None and (lacking := len(subject.answers.keys() - {str(one) for one in known.answers})):
+        notes.append(f"{subject.name}: {material.reference} has not answered {lacking} of its instructions: not judged")
     lengths = [len(turns[0].text) for turns in subject.answers.values() if turns]
     controlled = None
     if control is not None and rows:

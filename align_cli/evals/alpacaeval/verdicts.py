@@ -16,6 +16,8 @@ from typing import Any
 from align_cli.evals.benchmark import Ask, Verdict
 
 DRAW = 50.0
+_ROUNDING = 1e-3  # a log probability may be above 0 by so much
+_LARGEST = 700.0  # of a difference whose exponential is still a number
 #: What the prompt of version 2 calls the two answers, in the order shown.
 FIRST, SECOND = "m", "M"
 
@@ -26,20 +28,22 @@ def read_probabilities(ask: Ask, reply: Any) -> Verdict:
     Only the two names count; one that is not among the likeliest tokens is taken as impossible.
     """
     tokens = _likeliest(reply)
-    if tokens is None:
-        return Verdict(unreadable="the reply has no probabilities of tokens (logprobs): this judge does not give them")
-    first, second = (math.exp(tokens[name]) if name in tokens else 0.0 for name in (FIRST, SECOND))
-    if first + second <= 0.0:
+    if not tokens:
+        return Verdict(unreadable="the reply has no probabilities of tokens (logprobs), which this benchmark reads")
+    first, second = (tokens.get(name, -math.inf) for name in (FIRST, SECOND))
+    if max(first, second) == -math.inf:
         shown = ", ".join(repr(token) for token in list(tokens)[:5])
         return Verdict(unreadable=f"neither {FIRST} nor {SECOND} is among the likeliest first tokens: {shown}")
-    return _score(ask, first / (first + second))
+    if not (first <= _ROUNDING and second <= _ROUNDING):
+        return Verdict(unreadable=f"the probabilities cannot be: log P({FIRST}) = {first}, log P({SECOND}) = {second}")
+    return _score(ask, 1 / (1 + math.exp(min(second - first, _LARGEST))))
 
 
 def read_ranking(ask: Ask, text: str) -> Verdict:
     """Of version 1: which of two answers the reply ranks first.
 
     The original takes a reply that is a list of Python dictionaries and nothing else. Here such a list also counts
-    where words or a code fence stand around it.
+    where words or a code fence stand around it. Two first ranks are no verdict; there they are one for `model_1`.
     """
     rank = _rank(text)
     if rank is None and "[" in text and "]" in text:
@@ -61,7 +65,7 @@ def _likeliest(reply: Any) -> dict[str, float] | None:
         found = {str(one["token"]): float(one["logprob"]) for one in top}
     except (KeyError, IndexError, TypeError, ValueError):
         return None
-    return {token: value for token, value in found.items() if value <= 1e-3} or None  # NaN is no probability either
+    return found
 
 
 def _rank(text: str) -> int | None:
@@ -72,5 +76,6 @@ def _rank(text: str) -> int | None:
         return None
     if not isinstance(listed, Sequence):
         return None
-    ranks = [one.get("rank") for one in listed if isinstance(one, Mapping) and one.get("model") == "model_1"]
-    return int(ranks[0]) if ranks and ranks[0] in (1, 2) else None
+    given = {one.get("model"): one.get("rank") for one in listed if isinstance(one, Mapping)}
+    first, second = given.get("model_1"), given.get("model_2")
+    return int(first) if first in (1, 2) and first != second else None

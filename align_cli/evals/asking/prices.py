@@ -21,7 +21,8 @@ _SNAPSHOT = re.compile(r"[-@](\d{4}-\d{2}-\d{2}|\d{8})$")
 
 #: How `estimate` counts, in words.
 HOW = (
-    f"likely: a token for 4 letters of English or 1 of another script, and {LIKELY_REPLY} tokens of reply; "
+    f"likely: a token for 4 letters of English or 1 of another script, and {LIKELY_REPLY} tokens of reply, or as many "
+    "as it may have; "
     "at most: a token for each byte, and replies as long as they may be"
 )
 

@@ -30,6 +30,8 @@ class Subject:
     """The others are compared with it."""
     num_outdated: int = 0
     """Verdicts left out: they are on other words than the answer has now, and there is one on these."""
+    num_of_changed: int = 0
+    """Verdicts that count and are on other words than the answer has now."""
     num_of_others: int = 0
     """Judgments in its folder that are of other models' answers."""
     manner: Mapping[str, Any] = field(default_factory=dict)
@@ -73,6 +75,11 @@ class Material:
         known = self.category_of
         return [*named, UNKNOWN] if any(str(one.question_id) not in known for one in judged) else list(named)
 
+    def asked_of(self, subject: Subject) -> list[Question]:
+        """A model's questions: those it brings with it, else all."""
+        own = set(subject.order)
+        return [question for question in self.questions if not own or str(question.id) in own]
+
     @property
     def category_of(self) -> dict[str, str]:
         """By question."""
@@ -113,6 +120,7 @@ def gather(
         own = [judgment for judgment in alone if judgment.models == (one.model,)]
         answers = {str(question): turns for question, turns in one.answers().items()}
         current = _current(own, answers)
+        changed = sum(one.state == "ok" and not _shows(one, answers) for one in current)
         games |= {judgment.key: judgment for judgment in by_judge if judgment.is_pair and judgment.key not in games}
         subjects.append(
             Subject(
@@ -120,6 +128,7 @@ def gather(
                 answers=answers,
                 judgments=current,
                 num_outdated=len(own) - len(current),
+                num_of_changed=changed if answers else 0,
                 is_against=against is not None and one.path == against.path,
                 num_of_others=len(alone) - len(own),
                 manner=one.facts.get("manner") or {},
@@ -140,13 +149,15 @@ def gather(
 
 def _current(judgments: Sequence[Judgment], answers: Mapping[str, Sequence[Answer]]) -> list[Judgment]:
     """Without those on an earlier text of an answer that was judged again since it was changed."""
-    texts = {(question, turn.turn): turn.text for question, turns in answers.items() for turn in turns}
+    there = [(one, (str(one.question_id), one.turn), _shows(one, answers)) for one in judgments]
+    again = {place for one, place, is_current in there if one.state == "ok" and is_current}
+    return [one for one, place, is_current in there if is_current or place not in again]
 
-    def shows(one: Judgment) -> bool:  # what was imported may not have what the judge was shown
-        return not one.shown or texts.get((str(one.question_id), one.turn), "") in one.shown
 
-    again = {(str(one.question_id), one.turn) for one in judgments if one.state == "ok" and shows(one)}
-    return [one for one in judgments if (str(one.question_id), one.turn) not in again or shows(one)]
+def _shows(judgment: Judgment, answers: Mapping[str, Sequence[Answer]]) -> bool:
+    """Whether the judge saw the answer as it is now; of what was imported nobody may know what it saw."""
+    texts = [one.text for one in answers.get(str(judgment.question_id), ()) if one.turn == judgment.turn]
+    return not judgment.shown or all(text in judgment.shown for text in texts)
 
 
 def _distinct(evaluations: Sequence[Evaluation], against: Evaluation | None) -> list[Evaluation]:

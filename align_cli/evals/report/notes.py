@@ -32,7 +32,12 @@ _UNANSWERED = {
 
 def notes_of(material: Material, counts: Mapping[str, Counts], pairs: Sequence[Pair]) -> list[str]:
     """All of them, the general ones first."""
-    found = [*_on_the_judge(material), *_on_the_questions(material), *_on_manners(material)]
+    found = [
+        *_on_the_judge(material),
+        *_on_the_questions(material),
+        *_on_what_was_asked(material),
+        *_on_manners(material),
+    ]
     for subject in material.subjects:
         some = list(_on_a_model(subject, counts[subject.name]))
         found += [f"{subject.name}: {note}" if len(material.subjects) > 1 else note for note in some]
@@ -68,6 +73,13 @@ def _on_the_questions(material: Material) -> Iterator[str]:
     sizes = [sum(one.category == name for one in material.questions) for name in material.categories if name != UNKNOWN]
     if sizes and min(sizes) < FEWEST:
         yield f"a category has {_number(min(sizes), 'question', 'questions')}: too few for an interval"
+
+
+def _on_what_was_asked(material: Material) -> Iterator[str]:
+    asked = [{str(question.id) for question in material.asked_of(one)} for one in material.subjects]
+    if any(its != asked[0] for its in asked):
+        sizes = ", ".join(f"{one.name} {len(its):,}" for one, its in zip(material.subjects, asked, strict=True))
+        yield f"the models were not asked the same questions ({sizes}): their means are not comparable"
 
 
 def _on_manners(material: Material) -> Iterator[str]:
@@ -108,6 +120,11 @@ def _on_a_model(subject: Subject, counts: Counts) -> Iterator[str]:
         yield (
             f"{_number(subject.num_outdated, 'verdict is', 'verdicts are')} on an earlier text of an answer that was "
             "judged again: left out"
+        )
+    if subject.num_of_changed:
+        yield (
+            f"{_number(subject.num_of_changed, 'verdict is', 'verdicts are')} on other words than the answer has now: "
+            "judge again"
         )
     if counts.cut:
         yield f"{_number(counts.cut, 'answer was', 'answers were')} cut at the length limit, and judged all the same"

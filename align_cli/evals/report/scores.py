@@ -112,7 +112,7 @@ def readable(judgments: Sequence[Judgment]) -> dict[tuple[str, int], list[float]
 
 def counts_of(subject: Subject, material: Material) -> Counts:
     """Of one model."""
-    questions = material.questions
+    questions = material.asked_of(subject)
     answers = [answer for turns in subject.answers.values() for answer in turns]
     there = {_place(answer): answer for answer in answers if answer.is_one}
     states = Counter(one.state for one in subject.judgments)

@@ -60,7 +60,6 @@ def test_only_the_two_names_count():
         {"choices": [{"logprobs": {"content": [{"top_logprobs": []}]}}]},
         {"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "m"}]}]}}]},
         {"choices": [{"logprobs": {"content": [{"top_logprobs": [{"token": "m", "logprob": "x"}]}]}}]},
-        reply(m=math.nan),
     ],
 )
 def test_a_reply_without_probabilities_is_unreadable_and_says_so(document):
@@ -68,6 +67,19 @@ def test_a_reply_without_probabilities_is_unreadable_and_says_so(document):
 
     assert verdict.score is None
     assert "logprobs" in verdict.unreadable
+
+
+@pytest.mark.parametrize("logprobs", [{"m": math.nan, "M": -1.0}, {"m": math.inf, "M": -1.0}, {"m": -1.0, "M": 0.5}])
+def test_a_probability_that_cannot_be_is_unreadable(logprobs):
+    verdict = read_probabilities(ask(), reply(**logprobs))
+
+    assert verdict.score is None
+    assert "cannot be" in verdict.unreadable
+
+
+def test_very_small_probabilities_are_compared():
+    assert read_probabilities(ask(), reply(m=-2000.0, M=-2001.0)).score == pytest.approx(100 / (1 + math.e))
+    assert read_probabilities(ask(), reply(m=-9000.0, M=-1.0)).score == pytest.approx(100)
 
 
 def test_neither_name_among_the_likeliest_is_unreadable():
@@ -97,6 +109,7 @@ def test_words_around_the_list_do_no_harm(text):
         "model_1 is better",
         "[{'model': 'model_1', 'rank': 3}, {'model': 'model_2', 'rank': 1}]",
         "[{'model': 'model_2', 'rank': 1}]",
+        "[{'model': 'model_1', 'rank': 1}, {'model': 'model_2', 'rank': 1}]",
         "[1, 2]",
         "__import__('os').system('true')",
         "[" * 5000,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from align_cli import files, registry
-from align_cli.errors import DataError, Problem, UsageError
-from align_cli.evals import folder
+from align_cli.errors import Problem, UsageError
+from align_cli.evals import folder, own
 from align_cli.evals.alpacaeval.evaluation_set import id_of, question_of
 from align_cli.evals.alpacaeval.original import rows
 from align_cli.evals.alpacaeval.original.annotations import KNOWN, judgment_of
@@ -19,6 +18,7 @@ from align_cli.evals.alpacaeval.versions import Version
 from align_cli.evals.benchmark import Answer, Question, Reference
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment, record_of
+from align_cli.evals.records import line_of
 
 _LAYOUT = f"alpaca_eval's {RESULTS}/, one model's folder in it, or its {OUTPUTS} and {ANNOTATIONS}"
 #: Old files are named after their annotator, and lie beside the outputs.
@@ -183,13 +183,11 @@ def _targets(into: Path, found: Mapping[str, _Found]) -> dict[str, Path]:
         DataError: two references of a model would share a file.
     """
     targets: dict[str, Path] = {}
-    for model, one in found.items():
+    for model in found:
         target = into / folder.slug(model)
         if other := next((name for name, its in targets.items() if its == target), None):
             raise UsageError(f"{target}: the models {other} and {model} would share this folder", hint="import one")
         targets[model] = target
-        if len({folder.slug(name) for name in one.references}) < len(one.references):
-            raise DataError(f"{model}: references would share a file: {', '.join(one.references)}", hint="rename one")
     if there := [str(target) for target in targets.values() if target.exists()]:
         raise UsageError(f"{', '.join(there)}: already there", hint="name another folder, or take it away first")
     if reason := files.obstacle(into / "any"):
@@ -198,7 +196,7 @@ def _targets(into: Path, found: Mapping[str, _Found]) -> dict[str, Path]:
 
 
 def _write(version: Version, target: Path, model: str, found: _Found) -> None:
-    facts = {
+    facts: dict[str, Any] = {
         "format": folder.FORMAT,
         "model": {"name": model},
         "benchmark": version.benchmark,
@@ -207,17 +205,18 @@ def _write(version: Version, target: Path, model: str, found: _Found) -> None:
     asked = [one for one in found.questions.values() if one.id in found.outputs]
     answers = (Answer(question_id=one.id, turn=1, text=found.outputs[str(one.id)]) for one in asked)
     with files.new_folder(target) as work:
-        _write_records(work / folder.QUESTIONS, ({"key": str(one.id), **asdict(one)} for one in asked))
+        own.keep_questions(work, asked)
         _write_records(work / folder.ANSWERS, (folder.record_of(answer) for answer in answers))
         _write_records(work / folder.JUDGMENTS, (record_of(judgment) for judgment in found.judgments.values()))
         for name, outputs in found.references.items():
             answered: dict[int | str, Sequence[str]] = {question: (text,) for question, text in outputs.items()}
             Evaluation(work).keep_reference(Reference(name=name, answers=answered))
+        facts["questions"] = {"count": len(asked), "file": files.digest_of_file(work / own.QUESTIONS)}
         files.write_json(work / folder.FACTS, facts)
 
 
 def _write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """As `records.Journal` adds them, in one go; no file for none."""
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    lines = b"".join(map(line_of, records))
     if lines:
-        files.write_bytes(path, lines.encode("utf-8", "surrogatepass"))
+        files.write_bytes(path, lines)

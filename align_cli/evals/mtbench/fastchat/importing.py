@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +18,7 @@ from align_cli.evals.mtbench.fastchat.answers import read_answers
 from align_cli.evals.mtbench.fastchat.judgments import read_pair, read_single
 from align_cli.evals.mtbench.fastchat.rows import ANSWERS, JUDGMENTS
 from align_cli.evals.mtbench.games import repeated
+from align_cli.evals.records import line_of
 
 _LAYOUT = f"a folder with {ANSWERS}/ and {JUDGMENTS}/ (FastChat's data/mt_bench), or such files themselves"
 
@@ -160,6 +160,6 @@ def _write(target: Path, model: str, found: _Found) -> None:
 
 def _write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
     """As `records.Journal` adds them, in one go; no file for none."""
-    lines = "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records)
+    lines = b"".join(map(line_of, records))
     if lines:
-        files.write_bytes(path, lines.encode("utf-8", "surrogatepass"))
+        files.write_bytes(path, lines)

@@ -340,18 +340,18 @@ def test_a_judged_answer_that_is_gone_is_told_of(tmp_path: Path, file: str) -> N
     assert not (tmp_path / "out").exists()
 
 
-def test_an_instruction_that_is_not_known_is_told_of(tmp_path: Path) -> None:
+def test_changed_questions_are_told_of(tmp_path: Path) -> None:
     one = evaluation(tmp_path / "a", [annotation(), annotation(SWITCHED)])
     lines = (one.path / "questions.jsonl").read_text().splitlines(keepends=True)
     (one.path / "questions.jsonl").write_text(lines[0])
 
-    with pytest.raises(DataError, match="1 answers are to instructions that are not known"):
+    with pytest.raises(DataError, match="the file was changed"):
         export_original(VERSION_2, [Evaluation(one.path)], tmp_path / "out")
 
 
-def test_answers_to_the_benchmarks_own_instructions_need_these(tmp_path: Path) -> None:
+def test_questions_that_are_gone_are_told_of(tmp_path: Path) -> None:
     one = evaluation(tmp_path / "a", [annotation()])
     (one.path / "questions.jsonl").unlink()
 
-    with pytest.raises(DataError, match="cannot be had"):
+    with pytest.raises(DataError, match="the questions that were asked are gone"):
         export_original(VERSION_2, [Evaluation(one.path)], tmp_path / "out")

@@ -86,7 +86,7 @@ def test_a_results_folder_makes_an_evaluation_a_model(results: Path, tmp_path: P
     assert len(one.judgments()) == 4
     reference = one.reference(REFERENCE)
     assert reference is not None
-    assert reference.answers == {id_of(PLAIN): ["theirs"], id_of(SWITCHED): ["theirs"]}
+    assert reference.answers == {id_of(PLAIN): ("theirs",), id_of(SWITCHED): ("theirs",)}
 
 
 def test_what_was_read_is_written_down(results: Path, tmp_path: Path) -> None:
@@ -205,7 +205,7 @@ def test_a_verdict_beside_another_reference_is_another_verdict(tmp_path: Path) -
     assert [(record["reference"], record["score"]) for record in one.judgments()] == [(REFERENCE, 75), ("base", 0)]
     base = one.reference("base")
     assert base is not None
-    assert base.answers == {id_of(PLAIN): ["theirs too"]}
+    assert base.answers == {id_of(PLAIN): ("theirs too",)}
 
 
 def without(row: dict[str, Any], name: str) -> dict[str, Any]:
@@ -289,14 +289,15 @@ def test_a_target_that_is_there_is_refused_and_left_as_it_is(results: Path, tmp_
     assert digest_of_file(tmp_path / "in" / "n" / "evaluation.json") == before
 
 
-def test_models_or_references_that_would_share_a_file_are_refused(tmp_path: Path) -> None:
+def test_models_that_would_share_a_folder_are_refused_and_references_told_apart(tmp_path: Path) -> None:
     models = written(tmp_path / "m.json", [annotation(model=name) for name in ("org/a", "org-a")])
     references = written(tmp_path / "r.json", [annotation(generator_1=name) for name in ("org/a", "org-a")])
 
     with pytest.raises(UsageError, match="org/a and org-a would share"):
         import_original(VERSION_2, models, tmp_path / "in")
-    with pytest.raises(DataError, match="m: references would share a file: org/a, org-a"):
-        import_original(VERSION_2, references, tmp_path / "in")
+    (one,) = import_original(VERSION_2, references, tmp_path / "in")
+    kept = [one.reference(name) for name in ("org/a", "org-a")]
+    assert [its and its.name for its in kept] == ["org/a", "org-a"]
 
 
 @pytest.mark.parametrize("model", ["../outside", "org/name", "."])
