@@ -12,7 +12,13 @@ from align_cli.evals.arena.report import Report
 from align_cli.evals.report.drawing import plain, svg
 from align_cli.evals.report.page import digest_source, style_sheet, table_html
 
-_MORE_STYLE = ".overview > .chart { flex: 2 1 40rem; max-width: 60rem; }\n.facts { padding-left: 1.2rem; }\n"
+_MORE_STYLE = """.overview > .chart { flex: 2 1 40rem; max-width: 60rem; overflow-x: auto; }
+.chart > .drawing { min-width: 38rem; }
+.facts { padding-left: 1.2rem; }
+.numbers thead th { max-width: 9rem; overflow-wrap: break-word; }
+.numbers caption { white-space: normal; }
+@media (max-width: 46rem) { .numbers tbody th { min-width: 8rem; max-width: 10rem; } }
+"""
 
 
 def page(report: Report) -> str:
