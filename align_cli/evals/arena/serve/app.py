@@ -11,11 +11,12 @@ from typing import Any
 from align_cli.evals.arena import battles as logs
 from align_cli.evals.arena import store as stores
 from align_cli.evals.arena.ballots import Refused
-from align_cli.evals.arena.serve import page, summary
+from align_cli.evals.arena.serve import page
 from align_cli.evals.arena.serve.arena import Arena
 from align_cli.evals.arena.serve.guard import Guard
 from align_cli.evals.arena.serve.live import LiveAnswers
 from align_cli.evals.arena.serve.raters import Bucket, Raters, Session
+from align_cli.evals.arena.serve.summary import Summary
 
 COOKIE, HEADER = "arena", "x-arena"
 _YEAR_S = 365 * 24 * 3600
@@ -160,7 +161,7 @@ def app(arena: Arena, raters: Raters, store: stores.Store, access: Access, *, sa
         Route(f"{battle}/reveal", rated(reveal), methods=["POST"]),
         Route(f"{battle}/ask", rated(ask), methods=["POST"]),
         Route(f"{battle}/stream", stream),
-        Route("/api/report", admitted(lambda: summary.summary(store.path, arena.answers))),
+        Route("/api/report", admitted(Summary(store.path, arena.answers).document)),
         Route("/api/battles.jsonl", admitted(exported)),
     ]
     return Guard(Starlette(routes=routes, exception_handlers={Exception: broken}), is_near=access.is_near)

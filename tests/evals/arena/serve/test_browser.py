@@ -141,7 +141,8 @@ def test_after_a_live_vote_the_names_can_be_asked_for_wherever_the_page_was(brow
         body=f"data: {long}\n\ndata: [DONE]\n\n".encode(), headers={"Content-Type": "text/event-stream"}
     )  # fmt: skip
     with models_serving(lambda request: reply) as server:
-        with serving(tmp_path, "--live", f"one@{server.base_url}", f"other@{server.base_url}") as served:
+        words = ("--live", f"one@{server.base_url}", f"other@{server.base_url}")
+        with serving(tmp_path, *words) as served:
             page = browser.page()
             page.look(width=390, height=700)
             entered(page, served.root, "Ann")
