@@ -35,7 +35,7 @@ _EPILOG = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class Stored(words.Files):
     """Which answers are voted on."""
 
     benchmark: Annotated[
@@ -45,13 +45,7 @@ class Stored:
         Path | None,
         typer.Option("--questions", metavar="FILE", help="FastChat's question.jsonl, for answer files that name ids."),
     ] = None
-    category: Annotated[
-        list[str] | None, typer.Option("--category", metavar="NAME", help="Only this category; may be repeated.")
-    ] = None
-    assets: Annotated[
-        Path | None,
-        typer.Option("--assets", metavar="DIR", help="A folder with the benchmark's files; without a network."),
-    ] = None
+    category: words.Categories = None
     overlap: Annotated[
         float, typer.Option("--overlap", metavar="SHARE", help="Of items that all raters see alike, for agreement.")
     ] = 0.1
@@ -68,18 +62,14 @@ class Live:
     endpoint: Annotated[
         str | None, typer.Option("--endpoint", metavar="URL", help="Where all of them are served; else NAME@URL.")
     ] = None
-    key_env: Annotated[
-        str | None, typer.Option("--key-env", metavar="NAME", help="Variable with its API key, not OPENAI_API_KEY.")
-    ] = None
+    key_env: words.KeyEnv = None
     system: Annotated[
         str | None, typer.Option("--system", metavar="TEXT", help="System prompt, or none; not a run's own.")
     ] = None
     temperature: Annotated[float, typer.Option("--temperature", help="0: the likeliest token.")] = 0.7
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", metavar="N", help="Longest answer.")] = 1024
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto"
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the Python code that comes with a model.")
-    ] = False
+    dtype: words.Dtype = "auto"
+    trust_remote_code: words.TrustRemoteCode = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +177,7 @@ def _stored(named: Sequence[_Word], stored: Stored) -> Callable[[stores.Store, A
 
     read = answered(
         [(one.name, one.place) for one in named],
-        benchmark=stored.benchmark, questions=stored.questions, assets=stored.assets,
+        benchmark=stored.benchmark, questions=stored.questions, files=stored.files,
     )  # fmt: skip
     found = material(read, without_identities=stored.leave_out_leaks, categories=stored.category or ())
 

@@ -12,7 +12,7 @@ from align_cli.evals.arena import store
 from align_cli.evals.arena.serve.arena import demand_same_answers
 from align_cli.evals.arena.serve.material import material
 from align_cli.evals.arena.store import FILE, Store
-from tests.evals.arena.serve.arenas import NAMES, TOKENS, answered, run, running, stored
+from tests.evals.arena.serve.arenas import NAMES, answered, run, running, stored
 
 
 def test_a_rater_votes_through_all_items_and_is_done(tmp_path: Path) -> None:
