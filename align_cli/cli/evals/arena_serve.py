@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 
@@ -83,6 +84,10 @@ class Serving:
         "127.0.0.1"
     )
     port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes any that is free.")] = PORT
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="Where others reach it, through a proxy: https://arena.example.org."),
+    ] = None
 
 
 class _Word(NamedTuple):
@@ -164,8 +169,31 @@ def _access(serving: Serving, access: Any, *, is_near: bool) -> Any:
             raise UsageError(f"{name}: a token has at least {_SHORTEST_TOKEN} plain letters")
     if rater and rater == report:
         raise UsageError(f"{RATER_TOKEN} and {REPORT_TOKEN} are the same: a rater may not see the report")
-    needed = rater or (None if is_near else secrets.token_urlsafe(16))
-    return access(is_near=is_near, rater_token=needed, report_token=report or secrets.token_urlsafe(16))
+    url = _public(serving.url)
+    needed = rater or (None if is_near and url is None else secrets.token_urlsafe(16))
+    return access(is_near=is_near, rater_token=needed, report_token=report or secrets.token_urlsafe(16), url=url)
+
+
+def _public(given: str | None) -> str | None:
+    """The address that a proxy answers, without a slash at its end.
+
+    Raises:
+        UsageError: it is none, or more than a host.
+    """
+    if given is None:
+        return None
+    try:
+        parts = urlsplit(given)
+        is_one = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True) and "@" not in given
+    except ValueError:
+        is_one = False
+    if not is_one or not given.isascii():
+        raise UsageError(f"--url {given}: this is no address of a page", hint="for instance https://arena.example.org")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UsageError(
+            f"--url {given}: the arena is all that stands at an address", hint=f"{parts.scheme}://{parts.netloc}"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def _stored(named: Sequence[_Word], stored: Stored) -> Callable[[stores.Store, Any], tuple[Any, Any]]:
@@ -213,7 +241,8 @@ def _announce(access: Any, serving: Serving, port: int, answers: Any, place: Pat
     import socket
 
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(serving.host, serving.host)  # noqa: S104
-    root = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    bound = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    root = f"{access.url or bound}/"
     token = f"#token={access.rater_token}" if access.rater_token else ""
     items = "" if answers.num_items is None else f" on {answers.num_items:,} items"
     sys.stderr.write(
@@ -222,7 +251,9 @@ def _announce(access: Any, serving: Serving, port: int, answers: Any, place: Pat
         f"report: {root}report#token={access.report_token}\n"
         f"battles are kept in {place}; Ctrl-C ends\n"
     )
-    if not access.is_near:
+    if access.url:
+        sys.stderr.write(f"the proxy finds it at {bound}\n")
+    if not (access.is_near and (access.is_secure or access.url is None)):
         sys.stderr.write(
             "note: this is plain http: others on the network can read along (a tunnel or TLS proxy helps)\n"
         )

@@ -176,3 +176,46 @@ def test_words_in_a_table_are_not_torn(browser: Browser, tmp_path: Path) -> None
         heights = page.eval("[...document.querySelectorAll('.text th')].map((one) => one.offsetHeight)")
         assert max(heights) < 2 * 24
         assert page.eval("document.documentElement.scrollWidth") == 390
+
+
+HOSTILE = """<svg onload=alert(1)><style>* { display: none }</style><iframe src="https://evil.example/f"></iframe>
+<img src=https://evil.example/i.png onerror=alert(1)>
+
+![remote](https://evil.example/p.png) ![inline](data:image/svg+xml,<svg/onload=alert(1)>)
+[script](javascript:alert(1)) [data](data:text/html,<script>alert(1)</script>) <https://evil.example/auto>
+
+<div style="position:fixed;inset:0" id="votes" data-vote="a" class="names">over all</div>
+
+```html
+<script>alert(1)</script>
+```
+
+\N{RIGHT-TO-LEFT OVERRIDE}drawkcab \N{RIGHT-TO-LEFT ISOLATE}more \N{ZERO WIDTH SPACE}
+"""
+
+
+def test_whatever_an_answer_holds_is_text(browser: Browser, tmp_path: Path) -> None:
+    for name in ("one", "other"):
+        row = {"prompt": f"{HOSTILE} Which?", "answer": HOSTILE + name[0]}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row))
+    with serving(tmp_path, str(tmp_path / "one.jsonl"), str(tmp_path / "other.jsonl")) as served:
+        page = browser.page()
+        page.look()
+        entered(page, served.root, "Ann")
+        inside = "[...document.querySelectorAll('#battle .text *, #battle .asked *')]"
+        tags = set(page.eval(f"{inside}.map((one) => one.localName)"))
+        held = set(page.eval(f"{inside}.flatMap((one) => one.getAttributeNames())"))
+        assert tags <= {"p", "br", "pre", "code", "span", "strong", "em"}
+        assert held <= {"class", "tabindex"}
+        assert page.eval("document.querySelectorAll('[data-vote=a]').length") == 1
+        sides = page.eval("[...document.querySelectorAll('.answer')].map((one) => one.getBoundingClientRect().left)")
+        assert sides[0] < sides[1]
+        direction = (
+            "[...document.querySelectorAll('.answer h3, .votes button')].map((one) => getComputedStyle(one).direction)"
+        )
+        assert set(page.eval(direction)) == {"ltr"}
+        page.click("[data-vote=a]")
+        page.until("!document.getElementById('done').hidden")
+
+    assert browser.complaints() == []
+    assert all(address.startswith(served.root) for address in browser.addresses())
