@@ -64,9 +64,7 @@ class Live:
         str | None, typer.Option("--endpoint", metavar="URL", help="Where all of them are served; else NAME@URL.")
     ] = None
     key_env: words.KeyEnv = None
-    system: Annotated[
-        str | None, typer.Option("--system", metavar="TEXT", help="System prompt, or none; not a run's own.")
-    ] = None
+    system: words.System = None
     temperature: Annotated[float, typer.Option("--temperature", help="0: the likeliest token.")] = 0.7
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", metavar="N", help="Longest answer.")] = 1024
     dtype: words.Dtype = "auto"

@@ -20,6 +20,9 @@ Categories = Annotated[
 KeyEnv = Annotated[
     str | None, typer.Option("--key-env", metavar="NAME", help="Variable with its API key, not OPENAI_API_KEY.")
 ]
+System = Annotated[
+    str | None, typer.Option("--system", metavar="TEXT", help="System prompt, or none; not the run's own.")
+]
 Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
 TrustRemoteCode = Annotated[
     bool, typer.Option("--trust-remote-code", help="Run the Python code that comes with the model.")
@@ -88,9 +91,7 @@ class Answering:
         int | None,
         typer.Option("--batch-size", metavar="N", help="Answers made at a time, not as many as fit."),
     ] = None
-    system: Annotated[
-        str | None, typer.Option("--system", metavar="TEXT", help="System prompt, or none; not the run's own.")
-    ] = None
+    system: System = None
     chat_template: Annotated[
         str | None,
         typer.Option("--chat-template", metavar="NAME", help="chatml, zephyr or a file; not the model's own."),

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
+from typing import get_type_hints
 
 import pytest
+
+from align_cli.cli.evals import words
+from align_cli.cli.evals.arena_serve import Live, Stored
 
 
 @pytest.fixture
@@ -53,3 +58,13 @@ def test_tokens_that_would_open_the_report_to_raters_are_refused(align, answers)
     assert "may not see the report" in align("eval", "arena", "serve", "one.jsonl", "two.jsonl", **same).err
     short = align("eval", "arena", "serve", "one.jsonl", "two.jsonl", ALIGN_ARENA_TOKEN="short")
     assert (short.code, "at least 12" in short.err, "short" in short.err.replace("shortest", "")) == (2, True, False)
+
+
+def test_options_that_other_commands_have_too_are_the_same_here():
+    groups = (words.Questions, words.Answering)
+    shared = {name: hint for group in groups for name, hint in get_type_hints(group, include_extras=True).items()}
+    own = {name: hint for group in (Stored, Live) for name, hint in get_type_hints(group, include_extras=True).items()}
+    names = ("assets", "category", "key_env", "system", "dtype", "trust_remote_code")
+
+    assert [name for name in names if own[name].__metadata__[0] is not shared[name].__metadata__[0]] == []
+    assert {"assets", "category"} <= {one.name for one in fields(Stored)}

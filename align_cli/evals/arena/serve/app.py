@@ -140,7 +140,7 @@ def app(arena: Arena, raters: Raters, store: stores.Store, access: Access, *, sa
         if not last.isdecimal():
             return _error(400, "there is no such event")
         events = arena.answers.events(ballot, int(last[:9]))
-        return StreamingResponse(events, media_type="text/event-stream")
+        return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     def admitted(act: Callable[[], Any]) -> Any:
         """What only the holder of the report's token sees."""
