@@ -56,7 +56,8 @@ def title_of(report: Report) -> str:
 def subtitle_of(report: Report) -> str:
     """Of how many votes, and what the numbers are."""
     method = report.method
-    how = "sandwich" if method.interval == "sandwich" else f"bootstrap of {method.rounds:,} rounds"
+    sandwich = "sandwich, by rater" if method.cluster_by_rater else "sandwich"
+    how = sandwich if method.interval == "sandwich" else f"bootstrap of {method.rounds:,} rounds"
     scale = "mean 1000" if method.anchor is None else f"{method.anchor.model} at {method.anchor.rating:g}"
     raters = f" of {len(report.raters):,} raters" if report.raters else ""
     return (

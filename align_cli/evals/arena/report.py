@@ -17,6 +17,7 @@ from align_cli.evals.arena.ratings import Method, Rating, Ratings, rate
 FORMAT = 1
 _DIGITS = 4  # of what is written
 _FEW = 30  # battles of a model: fewer, and a normal distribution is a rough guess
+_FEW_RATERS = 20  # to cluster by: where "few" begins is from 20 to 50 in the literature
 _HARDLY = 0.2  # α below which raters hardly agree
 _LEANING = 0.05  # of the share of the first answer from one half that is worth a note
 
@@ -95,8 +96,8 @@ def make(
         method=method,
         ratings=ratings,
         pairs=pairs_of(battles, ratings),
-        style=control_style(battles, method.anchor),
-        side=side_of(battles),
+        style=control_style(battles, method.anchor, by_rater=method.cluster_by_rater),
+        side=side_of(battles, by_rater=method.cluster_by_rater),
         agreement=agreement(battles),
         raters=raters(battles),
         leaks=found if with_leaks else Leaks(battles=frozenset(), by_model={}, words={}),
@@ -137,6 +138,11 @@ def _notes(report: Report) -> Iterator[str]:
         yield (
             f"In {ratings.num_held_rounds:,} of {report.method.rounds:,} rounds some model won or lost everything, "
             "and a penalty held its rating: those bounds are rough."
+        )
+    if report.method.cluster_by_rater and len(report.raters) < _FEW_RATERS:
+        yield (
+            f"Intervals by rater rest on {len(report.raters):,} raters: fewer than {_FEW_RATERS} can make them "
+            "too narrow still."
         )
     few = [one.model for one in ratings.models if one.battles < _FEW]
     if few:
