@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
@@ -116,7 +117,7 @@ def test_style_and_sides_are_clustered_too_and_few_raters_are_told() -> None:
     assert plain.side.points is not None
     assert clustered.side.points.low != pytest.approx(plain.side.points.low, rel=1e-3)
     assert any("rest on 6 raters" in note for note in clustered.notes)
-    assert not any("raters" in note for note in plain.notes)
+    assert not any("rest on" in note for note in plain.notes)
     assert control_style([battle()], by_rater=True) is None
 
 
@@ -135,3 +136,16 @@ def test_style_is_left_out_where_too_few_raters_answers_are_known() -> None:
 
     assert report.make(given, BY_RATER, left_out={}).style is None
     assert report.make(given, left_out={}).style is not None
+
+
+@pytest.mark.parametrize(("taste", "is_told"), [(0.0, False), (1.5, True)])
+def test_that_raters_differ_in_taste_is_told(taste: float, *, is_told: bool) -> None:
+    chance = random.Random(5)
+    given = []
+    for number in range(20):
+        own = {name: value + chance.gauss(0, taste) for name, value in STRENGTHS.items()}
+        given += [replace(one, rater=f"rater {number}") for one in drawn(own, 60, seed=number)]
+
+    made = report.make(given, left_out={})
+
+    assert any("Raters differ in what they like" in note for note in made.notes) is is_told
