@@ -59,11 +59,15 @@ def subtitle_of(report: Report) -> str:
     sandwich = "sandwich, by rater" if method.cluster_by_rater else "sandwich"
     how = sandwich if method.interval == "sandwich" else f"bootstrap of {method.rounds:,} rounds"
     scale = "mean 1000" if method.anchor is None else f"{method.anchor.model} at {method.anchor.rating:g}"
-    raters = f" of {len(report.raters):,} raters" if report.raters else ""
+    raters = f" of {_counted(len(report.raters), 'rater')}" if report.raters else ""
     return (
-        f"{len(report.battles):,} votes{raters}; Bradley–Terry ratings, {scale}, 400 points are ten to one; "
+        f"{_counted(len(report.battles), 'vote')}{raters}; Bradley–Terry ratings, {scale}, 400 points are ten to one; "
         f"95 % intervals ({how})"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def facts(report: Report) -> Iterator[str]:

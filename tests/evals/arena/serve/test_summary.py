@@ -100,7 +100,9 @@ def test_a_vote_is_taken_while_it_is_computed(tmp_path: Path, monkeypatch: pytes
         await voted(rater, 1)
         assert not computing.done()
         go_on.set()
-        assert (await computing)["votes"] == 1
+        found = await computing
+        assert found["votes"] == 1
+        assert found["page"]["subtitle"].startswith("1 vote of 1 rater;")
         assert (await summary(arena.rater()))["votes"] == 2
 
     with running(tmp_path) as arena:
