@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -46,6 +47,9 @@ def _report(app: typer.Typer) -> None:
             str | None,
             typer.Option("--anchor", metavar="MODEL=RATING", help="Where the scale is held; not its mean at 1000."),
         ] = None,
+        cluster_by_rater: Annotated[
+            bool, typer.Option("--cluster-by-rater", help="Intervals for other raters: one's votes are alike.")
+        ] = False,
         without_leaks: Annotated[
             bool, typer.Option("--without-leaks", help="Leave out battles in which an answer names a model.")
         ] = False,
@@ -74,7 +78,9 @@ def _report(app: typer.Typer) -> None:
 
         Bradley–Terry ratings, how sure they are, and how far raters agree.
         """
-        method = _method(interval, rounds, seed, anchor)
+        method = replace(_method(interval, rounds, seed, anchor), cluster_by_rater=cluster_by_rater)
+        if cluster_by_rater and method.interval != "sandwich":
+            raise UsageError("--cluster-by-rater goes with --interval sandwich: the bootstrap draws single votes")
         reporting.demand_pictures(plot or ())
         log = reading.read(places)
         chosen = _only(log, {"model": model, "category": category, "language": language, "rater": rater})

@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
+from urllib.parse import urlsplit
 
 import typer
 
@@ -35,7 +36,7 @@ _EPILOG = (
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stored:
+class Stored(words.Files):
     """Which answers are voted on."""
 
     benchmark: Annotated[
@@ -45,13 +46,7 @@ class Stored:
         Path | None,
         typer.Option("--questions", metavar="FILE", help="FastChat's question.jsonl, for answer files that name ids."),
     ] = None
-    category: Annotated[
-        list[str] | None, typer.Option("--category", metavar="NAME", help="Only this category; may be repeated.")
-    ] = None
-    assets: Annotated[
-        Path | None,
-        typer.Option("--assets", metavar="DIR", help="A folder with the benchmark's files; without a network."),
-    ] = None
+    category: words.Categories = None
     overlap: Annotated[
         float, typer.Option("--overlap", metavar="SHARE", help="Of items that all raters see alike, for agreement.")
     ] = 0.1
@@ -68,18 +63,12 @@ class Live:
     endpoint: Annotated[
         str | None, typer.Option("--endpoint", metavar="URL", help="Where all of them are served; else NAME@URL.")
     ] = None
-    key_env: Annotated[
-        str | None, typer.Option("--key-env", metavar="NAME", help="Variable with its API key, not OPENAI_API_KEY.")
-    ] = None
-    system: Annotated[
-        str | None, typer.Option("--system", metavar="TEXT", help="System prompt, or none; not a run's own.")
-    ] = None
+    key_env: words.KeyEnv = None
+    system: words.System = None
     temperature: Annotated[float, typer.Option("--temperature", help="0: the likeliest token.")] = 0.7
     max_new_tokens: Annotated[int, typer.Option("--max-new-tokens", metavar="N", help="Longest answer.")] = 1024
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto"
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the Python code that comes with a model.")
-    ] = False
+    dtype: words.Dtype = "auto"
+    trust_remote_code: words.TrustRemoteCode = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +82,10 @@ class Serving:
         "127.0.0.1"
     )
     port: Annotated[int, typer.Option("--port", metavar="N", help="0 takes any that is free.")] = PORT
+    url: Annotated[
+        str | None,
+        typer.Option("--url", metavar="URL", help="Where others reach it, through a proxy: https://arena.example.org."),
+    ] = None
 
 
 class _Word(NamedTuple):
@@ -174,8 +167,31 @@ def _access(serving: Serving, access: Any, *, is_near: bool) -> Any:
             raise UsageError(f"{name}: a token has at least {_SHORTEST_TOKEN} plain letters")
     if rater and rater == report:
         raise UsageError(f"{RATER_TOKEN} and {REPORT_TOKEN} are the same: a rater may not see the report")
-    needed = rater or (None if is_near else secrets.token_urlsafe(16))
-    return access(is_near=is_near, rater_token=needed, report_token=report or secrets.token_urlsafe(16))
+    url = _public(serving.url)
+    needed = rater or (None if is_near and url is None else secrets.token_urlsafe(16))
+    return access(is_near=is_near, rater_token=needed, report_token=report or secrets.token_urlsafe(16), url=url)
+
+
+def _public(given: str | None) -> str | None:
+    """The address that a proxy answers, without a slash at its end.
+
+    Raises:
+        UsageError: it is none, or more than a host.
+    """
+    if given is None:
+        return None
+    try:
+        parts = urlsplit(given)
+        is_one = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True) and "@" not in given
+    except ValueError:
+        is_one = False
+    if not is_one or not given.isascii():
+        raise UsageError(f"--url {given}: this is no address of a page", hint="for instance https://arena.example.org")
+    if parts.path not in ("", "/") or parts.query or parts.fragment:
+        raise UsageError(
+            f"--url {given}: the arena is all that stands at an address", hint=f"{parts.scheme}://{parts.netloc}"
+        )
+    return f"{parts.scheme}://{parts.netloc.lower()}"
 
 
 def _stored(named: Sequence[_Word], stored: Stored) -> Callable[[stores.Store, Any], tuple[Any, Any]]:
@@ -187,7 +203,7 @@ def _stored(named: Sequence[_Word], stored: Stored) -> Callable[[stores.Store, A
 
     read = answered(
         [(one.name, one.place) for one in named],
-        benchmark=stored.benchmark, questions=stored.questions, assets=stored.assets,
+        benchmark=stored.benchmark, questions=stored.questions, files=stored.files,
     )  # fmt: skip
     found = material(read, without_identities=stored.leave_out_leaks, categories=stored.category or ())
 
@@ -223,7 +239,8 @@ def _announce(access: Any, serving: Serving, port: int, answers: Any, place: Pat
     import socket
 
     host = {"0.0.0.0": socket.gethostname(), "::": socket.gethostname()}.get(serving.host, serving.host)  # noqa: S104
-    root = f"http://{f'[{host}]' if ':' in host else host}:{port}/"
+    bound = f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    root = f"{access.url or bound}/"
     token = f"#token={access.rater_token}" if access.rater_token else ""
     items = "" if answers.num_items is None else f" on {answers.num_items:,} items"
     sys.stderr.write(
@@ -232,7 +249,9 @@ def _announce(access: Any, serving: Serving, port: int, answers: Any, place: Pat
         f"report: {root}report#token={access.report_token}\n"
         f"battles are kept in {place}; Ctrl-C ends\n"
     )
-    if not access.is_near:
+    if access.url:
+        sys.stderr.write(f"the proxy finds it at {bound}\n")
+    if not (access.is_near and (access.is_secure or access.url is None)):
         sys.stderr.write(
             "note: this is plain http: others on the network can read along (a tunnel or TLS proxy helps)\n"
         )

@@ -15,6 +15,19 @@ from align_cli.evals.asking.limits import Limits
 from align_cli.evals.benchmark import Assets
 
 Json = Annotated[bool, typer.Option("--json", help="One JSON document on stdout.")]
+Categories = Annotated[
+    list[str] | None, typer.Option("--category", metavar="NAME", help="Only this category; may be repeated.")
+]
+KeyEnv = Annotated[
+    str | None, typer.Option("--key-env", metavar="NAME", help="Variable with its API key, not OPENAI_API_KEY.")
+]
+System = Annotated[
+    str | None, typer.Option("--system", metavar="TEXT", help="System prompt, or none; not the run's own.")
+]
+Dtype = Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")]
+TrustRemoteCode = Annotated[
+    bool, typer.Option("--trust-remote-code", help="Run the Python code that comes with the model.")
+]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +59,7 @@ class Questions(Files):
     first: Annotated[
         int | None, typer.Option("--first", metavar="N", help="Only N questions of each category; the rest may follow.")
     ] = None
-    category: Annotated[
-        list[str] | None, typer.Option("--category", metavar="NAME", help="Only this category; may be repeated.")
-    ] = None
+    category: Categories = None
 
     @property
     def choice(self) -> Choice:
@@ -69,9 +80,7 @@ class Answering:
         str | None,
         typer.Option("--endpoint", metavar="URL", help="A server that has MODEL and speaks OpenAI's protocol."),
     ] = None
-    key_env: Annotated[
-        str | None, typer.Option("--key-env", metavar="NAME", help="Variable with its API key, not OPENAI_API_KEY.")
-    ] = None
+    key_env: KeyEnv = None
     questions: Annotated[
         Path | None,
         typer.Option("--questions", metavar="FILE", help="Your own questions, where a benchmark can be asked others."),
@@ -83,9 +92,7 @@ class Answering:
         int | None,
         typer.Option("--batch-size", metavar="N", help="Answers made at a time, not as many as fit."),
     ] = None
-    system: Annotated[
-        str | None, typer.Option("--system", metavar="TEXT", help="System prompt, or none; not the run's own.")
-    ] = None
+    system: System = None
     chat_template: Annotated[
         str | None,
         typer.Option("--chat-template", metavar="NAME", help="chatml, zephyr or a file; not the model's own."),
@@ -102,10 +109,8 @@ class Answering:
         str | None, typer.Option("--base", metavar="MODEL", help="The adapter's base, instead of the one it names.")
     ] = None
     revision: Annotated[str | None, typer.Option("--revision", help="Branch, tag or commit on the Hub.")] = None
-    dtype: Annotated[str, typer.Option("--dtype", help="auto, float32, bfloat16 or float16.")] = "auto"
-    trust_remote_code: Annotated[
-        bool, typer.Option("--trust-remote-code", help="Run the Python code that comes with the model.")
-    ] = False
+    dtype: Dtype = "auto"
+    trust_remote_code: TrustRemoteCode = False
     name: Annotated[
         str | None, typer.Option("--name", metavar="NAME", help="What reports call the model; also its folder's name.")
     ] = None

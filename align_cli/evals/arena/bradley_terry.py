@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from align_cli.evals.arena.battles import Battle
+from align_cli.evals.arena.clusters import middle, places_of
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +40,8 @@ class Cells:
     """(cells,) of the first: 1, ½ or 0."""
     count: Array
     """(cells,) battles."""
+    rater: Array | None = None
+    """(cells,) whose votes they are, from 0; None: every vote is taken as independent."""
 
     @property
     def num_battles(self) -> int:
@@ -59,8 +62,11 @@ class Fit(NamedTuple):
     """Some ratings would be infinite, and a penalty holds them."""
 
 
-def cells_of(battles: Sequence[Battle]) -> Cells:
-    """The battles' cells, sorted by first model, second model and score, as FastChat's `preprocess_for_bt` sorts."""
+def cells_of(battles: Sequence[Battle], *, by_rater: bool = False) -> Cells:
+    """The battles' cells, sorted by first model, second model and score, as FastChat's `preprocess_for_bt` sorts.
+
+    `by_rater`: each rater has cells of their own.
+    """
     import numpy as np
 
     models = tuple(sorted({name for battle in battles for name in (battle.model_a, battle.model_b)}))
@@ -74,11 +80,14 @@ def cells_of(battles: Sequence[Battle]) -> Cells:
         dtype=np.int64,
         count=len(battles),
     )
-    found, counts = np.unique(codes, return_counts=True)
-    pair, outcome = np.divmod(found, 3)
+    kinds = 3 * size * size
+    found, counts = np.unique(codes + kinds * places_of(battles) if by_rater else codes, return_counts=True)
+    rater, code = np.divmod(found, max(kinds, 1))
+    pair, outcome = np.divmod(code, 3)
     first, second = np.divmod(pair, max(size, 1))
     return Cells(
-        models=models, first=first, second=second, score=outcome / 2.0, count=counts.astype(np.float64)
+        models=models, first=first, second=second, score=outcome / 2.0, count=counts.astype(np.float64),
+        rater=rater if by_rater else None,
     )  # fmt: skip
 
 
@@ -93,7 +102,7 @@ def fit(cells: Cells, *, features: Array | None = None, penalty: float | None = 
 
     The covariance is the sandwich $H^{-1} G H^{-1}$ with $H = \sum_c n_c p_c (1 - p_c) x_c x_c^\top + \epsilon N I$ and
     $G = \sum_c n_c (y_c - p_c)^2 x_c x_c^\top$ (Huber 1967; White 1982; $\epsilon$ as arena-rank), which is right where
-    ties make votes vary less than coin throws do.
+    ties make votes vary less than coin throws do. Where cells are raters', $G$ is that of `clusters`.
 
     `features`: (cells, k), already on their scale.
     """
@@ -124,7 +133,7 @@ def fit(cells: Cells, *, features: Array | None = None, penalty: float | None = 
     chance = _chance(cells, extra, found)
     bend = _curvature(cells, extra, cells.count * chance * (1 - chance)) + np.diag(weight)
     bend += np.eye(size) * RIDGE * cells.count.sum()
-    spread = _curvature(cells, extra, cells.count * (cells.score - chance) ** 2)
+    spread = _spread(cells, extra, cells.score - chance)
     inverse = np.linalg.inv(bend) if size else bend
     return Fit(found[:num_models], found[num_models:], inverse @ spread @ inverse, is_held)
 
@@ -181,6 +190,21 @@ def _gradient(cells: Cells, extra: Array, values: Array) -> Array:
     size = len(cells.models)
     of_models = np.bincount(cells.first, values, size) - np.bincount(cells.second, values, size)
     return np.concatenate([of_models, values @ extra])
+
+
+def _spread(cells: Cells, extra: Array, missed: Array) -> Array:
+    """The middle of the sandwich."""
+    import numpy as np
+
+    if cells.rater is None:
+        return _curvature(cells, extra, cells.count * missed**2)
+    size = len(cells.models)
+    scores = np.zeros((int(cells.rater.max(initial=-1)) + 1, size + extra.shape[1]))
+    values = cells.count * missed
+    np.add.at(scores, (cells.rater, cells.first), values)
+    np.add.at(scores, (cells.rater, cells.second), -values)
+    np.add.at(scores[:, size:], cells.rater, values[:, None] * extra)
+    return middle(scores)
 
 
 def _curvature(cells: Cells, extra: Array, values: Array) -> Array:

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from align_cli.evals.arena import bradley_terry
 from align_cli.evals.arena.battles import Battle
 from align_cli.evals.arena.bradley_terry import PENALTY, Cells
+from align_cli.evals.arena.clusters import are_enough, places_of
 from align_cli.evals.arena.ratings import POINTS, Anchor, Ratings, Z, of_fit
 from align_cli.evals.arena.style import FEATURES, Style, style_of
 
@@ -70,20 +71,24 @@ def styled(battle: Battle) -> tuple[Style, Style] | None:
     return sides[0], sides[1]
 
 
-def control_style(battles: Sequence[Battle], anchor: Anchor | None = None) -> StyleControl | None:
+def control_style(
+    battles: Sequence[Battle], anchor: Anchor | None = None, *, by_rater: bool = False
+) -> StyleControl | None:
     r"""Bradley–Terry with style as further terms, as Chatbot Arena's style control; None where no style is known.
 
     A battle's features are $(a - b)/(a + b + 1)$ of each count, less their mean, over their standard deviation, and
     stand in the logit beside the ratings' difference; the penalty is ¼ of the squared coefficients, of ratings (in
     powers of ten) and features together (FastChat's `compute_style_control`). arena-rank's default penalty is far
     heavier and hides most of the effect.
+
+    `by_rater`: votes of one rater are no independent ones (see `clusters`); None with too few raters for it.
     """
     import numpy as np
 
     known = [(battle, both) for battle in battles if (both := styled(battle)) is not None]
-    if not known:
-        return None
     kept = [battle for battle, _ in known]
+    if not kept or (by_rater and not are_enough(kept)):
+        return None
     first = np.array([both[0] for _, both in known], dtype=np.float64)
     second = np.array([both[1] for _, both in known], dtype=np.float64)
     features = (first - second) / (first + second + 1)
@@ -91,7 +96,7 @@ def control_style(battles: Sequence[Battle], anchor: Anchor | None = None) -> St
     named = [(number, name) for number, name in enumerate(FEATURES) if spread[number] > 0]
     columns = [number for number, _ in named]
     features = (features - features.mean(axis=0))[:, columns] / spread[columns]
-    cells = _one_by_one(kept)
+    cells = _one_by_one(kept, by_rater=by_rater)
     found = bradley_terry.fit(cells, features=features, penalty=PENALTY)
     size = len(cells.models)
     effects = {
@@ -101,8 +106,8 @@ def control_style(battles: Sequence[Battle], anchor: Anchor | None = None) -> St
     return StyleControl(ratings=of_fit(kept, cells, found, anchor), effects=effects, battles=len(kept))
 
 
-def side_of(battles: Sequence[Battle]) -> Side:
-    """What the side does, among these battles."""
+def side_of(battles: Sequence[Battle], *, by_rater: bool = False) -> Side:
+    """What the side does, among these battles; `by_rater` as in `control_style`, for its points."""
     import numpy as np
 
     wins = sum(battle.winner == "model_a" for battle in battles)
@@ -110,7 +115,7 @@ def side_of(battles: Sequence[Battle]) -> Side:
     low, high = wilson(wins, decided) if decided else (None, None)
     points = None
     if 0 < wins < decided:
-        cells = bradley_terry.cells_of(battles)
+        cells = bradley_terry.cells_of(battles, by_rater=by_rater)
         found = bradley_terry.fit(cells, features=np.ones((len(cells.count), 1)))
         points = _effect(found.coefficients[0], found.covariance[-1, -1], POINTS)
     return Side(wins_a=wins, decided=decided, low=low, high=high, points=points)
@@ -133,7 +138,7 @@ def _effect(value: float, variance: float, scale: float) -> Effect:
     return Effect(float(scale * value), float(scale * (value - wide)), float(scale * (value + wide)))
 
 
-def _one_by_one(battles: Sequence[Battle]) -> Cells:
+def _one_by_one(battles: Sequence[Battle], *, by_rater: bool) -> Cells:
     """A cell for each battle, in their order: no two look the same."""
     import numpy as np
 
@@ -145,4 +150,5 @@ def _one_by_one(battles: Sequence[Battle]) -> Cells:
         second=np.array([place[battle.model_b] for battle in battles], dtype=np.int64),
         score=np.array([battle.score_a for battle in battles]),
         count=np.ones(len(battles)),
+        rater=places_of(battles) if by_rater else None,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import tomllib
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -33,24 +33,24 @@ def leaks_of(battles: Sequence[Battle]) -> Leaks:
     Beside the words of `identity_words.toml`, the models' own names and their parts of four letters and more.
     """
     models = {name for battle in battles for name in (battle.model_a, battle.model_b)}
-    pattern = _pattern(frozenset(models))
+    words_of = _finder(frozenset(models))
     found: set[str] = set()
     by_model: Counter[str] = Counter()
     words: Counter[str] = Counter()
     for battle in battles:
         for model, turns in ((battle.model_a, battle.turns_a), (battle.model_b, battle.turns_b)):
-            if told := _told(turns, pattern):
+            if told := _told(turns, words_of):
                 found.add(battle.id)
                 by_model[model] += 1
                 words.update(told)
     return Leaks(battles=frozenset(found), by_model=_sorted(by_model), words=_sorted(words))
 
 
-def _told(turns: Turns, pattern: re.Pattern[str]) -> set[str]:
+def _told(turns: Turns, words_of: Callable[[str], frozenset[str]]) -> set[str]:
     asked: set[str] = set()
     told: set[str] = set()
     for turn in turns:
-        words = {match[0].casefold() for match in pattern.finditer(turn["content"])}
+        words = words_of(turn["content"])
         if turn["role"] == "assistant":
             told |= words - asked
         else:
@@ -58,14 +58,26 @@ def _told(turns: Turns, pattern: re.Pattern[str]) -> set[str]:
     return told
 
 
-def _pattern(models: frozenset[str]) -> re.Pattern[str]:
+def _finder(models: frozenset[str]) -> Callable[[str], frozenset[str]]:
+    """Which of the words a text holds, casefolded."""
     words = {word.casefold() for word in _table()["words"]}
     for model in models:
         name = model.casefold().rpartition("/")[2]
         parts = {name, *re.split(r"[^\w.]+|_", name)}
         words |= {part for part in parts if _tells(part)}
     longest_first = sorted(words, key=lambda word: (-len(word), word))
-    return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+    pattern = re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, longest_first))})(?!\w)", re.IGNORECASE)
+    plain = [word for word in longest_first if word.isascii()]
+
+    @cache  # raters see the same answers
+    def find(text: str) -> frozenset[str]:
+        if text.isascii():  # most texts hold none of them, and a look for each is far quicker than the pattern
+            small = text.lower()
+            if not any(word in small for word in plain):
+                return frozenset()
+        return frozenset(match[0].casefold() for match in pattern.finditer(text))
+
+    return find
 
 
 def _tells(part: str) -> bool:

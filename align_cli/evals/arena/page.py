@@ -12,7 +12,13 @@ from align_cli.evals.arena.report import Report
 from align_cli.evals.report.drawing import plain, svg
 from align_cli.evals.report.page import digest_source, style_sheet, table_html
 
-_MORE_STYLE = ".overview > .chart { flex: 2 1 40rem; max-width: 60rem; }\n.facts { padding-left: 1.2rem; }\n"
+_MORE_STYLE = """.overview > .chart { flex: 2 1 40rem; max-width: 60rem; overflow-x: auto; }
+.chart > .drawing { min-width: 38rem; }
+.facts { padding-left: 1.2rem; }
+.numbers thead th { max-width: 9rem; overflow-wrap: break-word; }
+.numbers caption { white-space: normal; }
+@media (max-width: 46rem) { .numbers tbody th { min-width: 8rem; max-width: 10rem; } }
+"""
 
 
 def page(report: Report) -> str:
@@ -50,13 +56,18 @@ def title_of(report: Report) -> str:
 def subtitle_of(report: Report) -> str:
     """Of how many votes, and what the numbers are."""
     method = report.method
-    how = "sandwich" if method.interval == "sandwich" else f"bootstrap of {method.rounds:,} rounds"
+    sandwich = "sandwich, by rater" if method.cluster_by_rater else "sandwich"
+    how = sandwich if method.interval == "sandwich" else f"bootstrap of {method.rounds:,} rounds"
     scale = "mean 1000" if method.anchor is None else f"{method.anchor.model} at {method.anchor.rating:g}"
-    raters = f" of {len(report.raters):,} raters" if report.raters else ""
+    raters = f" of {_counted(len(report.raters), 'rater')}" if report.raters else ""
     return (
-        f"{len(report.battles):,} votes{raters}; Bradley–Terry ratings, {scale}, 400 points are ten to one; "
+        f"{_counted(len(report.battles), 'vote')}{raters}; Bradley–Terry ratings, {scale}, 400 points are ten to one; "
         f"95 % intervals ({how})"
     )
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
 
 
 def facts(report: Report) -> Iterator[str]:

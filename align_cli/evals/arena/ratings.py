@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from align_cli.errors import UsageError
-from align_cli.evals.arena import bradley_terry
+from align_cli.evals.arena import bradley_terry, clusters
 from align_cli.evals.arena.battles import Battle
 from align_cli.evals.arena.bootstrap import bootstrap
 from align_cli.evals.arena.bradley_terry import Cells, Fit
@@ -44,6 +44,8 @@ class Method:
     seed: int = 0
     anchor: Anchor | None = None
     """Without one, the ratings' mean is 1000."""
+    cluster_by_rater: bool = False
+    """Votes of one rater are no independent ones; see `clusters`. Of the sandwich."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,12 +96,14 @@ def rate(battles: Sequence[Battle], method: Method | None = None) -> Ratings:
     r"""The ratings $1000 + \frac{400}{\ln 10} r$ of the logits $r$ of `bradley_terry.fit`; as Chatbot Arena's.
 
     Raises:
-        UsageError: the anchor is not among the models.
+        UsageError: the anchor is not among the models, or there are too few raters to cluster by.
     """
     import numpy as np
 
     method = method or Method()
-    cells = bradley_terry.cells_of(battles)
+    if method.cluster_by_rater:
+        clusters.demand(battles)
+    cells = bradley_terry.cells_of(battles, by_rater=method.cluster_by_rater)
     found = bradley_terry.fit(cells)
     spread = np.sqrt(np.maximum(np.diag(found.covariance), 0.0))
     low, high = found.logits - Z * spread, found.logits + Z * spread

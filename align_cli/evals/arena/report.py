@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from statistics import median
 from typing import Any
 
 from align_cli.errors import DataError
+from align_cli.evals.arena import clusters
 from align_cli.evals.arena.agreement import Agreement, Rater, agreement, raters
 from align_cli.evals.arena.battles import Battle
 from align_cli.evals.arena.control import Side, StyleControl, control_style, side_of
@@ -17,6 +19,8 @@ from align_cli.evals.arena.ratings import Method, Rating, Ratings, rate
 FORMAT = 1
 _DIGITS = 4  # of what is written
 _FEW = 30  # battles of a model: fewer, and a normal distribution is a rough guess
+_FEW_RATERS = 20  # to cluster by: where "few" begins is from 20 to 50 in the literature
+_WIDER = 1.5  # times: chance alone makes intervals by rater some tenths wider or narrower
 _HARDLY = 0.2  # α below which raters hardly agree
 _LEANING = 0.05  # of the share of the first answer from one half that is worth a note
 
@@ -36,6 +40,8 @@ class Report:
     leaks: Leaks
     left_out: Mapping[str, int] = field(default_factory=dict)
     """Battles that were there and are not in it, by reason."""
+    wider_by_rater: float | None = None
+    """How many times as wide the intervals would be by rater; None where they are, or nobody can tell."""
 
     @property
     def notes(self) -> list[str]:
@@ -95,12 +101,25 @@ def make(
         method=method,
         ratings=ratings,
         pairs=pairs_of(battles, ratings),
-        style=control_style(battles, method.anchor),
-        side=side_of(battles),
+        style=control_style(battles, method.anchor, by_rater=method.cluster_by_rater),
+        side=side_of(battles, by_rater=method.cluster_by_rater),
         agreement=agreement(battles),
         raters=raters(battles),
         leaks=found if with_leaks else Leaks(battles=frozenset(), by_model={}, words={}),
         left_out=gone,
+        wider_by_rater=_wider_by_rater(battles, method, ratings),
+    )
+
+
+def _wider_by_rater(battles: Sequence[Battle], method: Method, ratings: Ratings) -> float | None:
+    """The median of the models'."""
+    is_known = any(battle.rater for battle in battles) and clusters.are_enough(battles)
+    if method.cluster_by_rater or not is_known or len(ratings.models) < 2:
+        return None
+    by_rater = rate(battles, Method(anchor=method.anchor, cluster_by_rater=True))
+    return median(
+        (wide.high - wide.low) / max(one.high - one.low, 1e-9)
+        for one, wide in zip(ratings.models, by_rater.models, strict=True)
     )
 
 
@@ -137,6 +156,16 @@ def _notes(report: Report) -> Iterator[str]:
         yield (
             f"In {ratings.num_held_rounds:,} of {report.method.rounds:,} rounds some model won or lost everything, "
             "and a penalty held its rating: those bounds are rough."
+        )
+    if report.wider_by_rater is not None and report.wider_by_rater >= _WIDER:
+        yield (
+            f"Raters differ in what they like: intervals for other raters would be {report.wider_by_rater:.1f} times "
+            "as wide. --cluster-by-rater gives them; these are for more votes of the same people."
+        )
+    if report.method.cluster_by_rater and len(report.raters) < _FEW_RATERS:
+        yield (
+            f"Intervals by rater rest on {len(report.raters):,} raters: fewer than {_FEW_RATERS} can make them "
+            "too narrow still."
         )
     few = [one.model for one in ratings.models if one.battles < _FEW]
     if few:

@@ -124,6 +124,17 @@ def battles(path: Path) -> list[Battle]:
         return [_battle(row) for row in rows]
 
 
+def version(path: Path) -> tuple[int, int]:
+    """What changes with every vote that is cast, taken back or brought in. Quick, however many there are.
+
+    Raises:
+        UsageError, DataError: as `battles`.
+    """
+    with closing(_existing(path)) as db:
+        row = db.execute("SELECT (SELECT count(*) FROM votes), (SELECT coalesce(max(id), 0) FROM history)").fetchone()
+        return int(row[0]), int(row[1])
+
+
 def add(path: Path, given: Iterable[Battle]) -> int:
     """Take battles over into the file, made if need be; how many were new. Those with an id that is there are left.
 

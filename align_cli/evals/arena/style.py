@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import lru_cache
 from typing import NamedTuple
 
 _FENCED = re.compile(r"^(`{3,}|~{3,}).*?(?:^\1[`~]*\s*$|\Z)", re.MULTILINE | re.DOTALL)
@@ -37,8 +38,12 @@ def style_of(texts: Iterable[str]) -> Style:
     """
     made = Style(0.0, 0.0, 0.0, 0.0)
     for text in texts:
-        prose = _FENCED.sub("", text)
-        counts = [float(len(sign.findall(prose))) for sign in (_HEADER, _LIST, _BOLD)]
-        one = Style(float(len(_WORD.findall(text))), *counts)
-        made = Style(*(left + right for left, right in zip(made, one, strict=True)))
+        made = Style(*(left + right for left, right in zip(made, _of_text(text), strict=True)))
     return made
+
+
+@lru_cache(maxsize=4096)  # raters see the same answers
+def _of_text(text: str) -> Style:
+    prose = _FENCED.sub("", text)
+    counts = [float(len(sign.findall(prose))) for sign in (_HEADER, _LIST, _BOLD)]
+    return Style(float(len(_WORD.findall(text))), *counts)

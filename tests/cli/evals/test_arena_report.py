@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 from align_cli.evals.arena import battles, logs
@@ -34,7 +35,8 @@ def test_json_is_one_document(align: Align, tmp_path: Path) -> None:
 
     report = done.document["report"]
     assert report["method"] == {
-        "interval": "bootstrap", "rounds": 50, "seed": 0, "anchor": {"model": "beta", "rating": 1114.0}
+        "interval": "bootstrap", "rounds": 50, "seed": 0, "anchor": {"model": "beta", "rating": 1114.0},
+        "cluster_by_rater": False,
     }  # fmt: skip
     assert next(one["rating"] for one in report["models"] if one["model"] == "beta") == 1114
     assert done.document["files"] == ["out/report.json", "out/report.html"]
@@ -90,3 +92,17 @@ def test_the_arena_is_listed_and_helps(align: Align) -> None:
     assert "arena" in listed.out
     assert "--anchor" in helped.out
     assert (listed.code, helped.code) == (0, 0)
+
+
+def test_intervals_by_rater_are_said_to_be(align: Align, tmp_path: Path) -> None:
+    given = [replace(one, rater=f"rater {n % 9}") for n, one in enumerate(drawn(STRENGTHS, 300))]
+    battles.write(tmp_path / "b.jsonl", given)
+
+    done = align("eval", "arena", "report", "b.jsonl", "--cluster-by-rater")
+    mixed = align("eval", "arena", "report", "b.jsonl", "--cluster-by-rater", "--interval", "bootstrap")
+    unknown = align("eval", "arena", "report", log(tmp_path), "--cluster-by-rater")
+
+    assert "(sandwich, by rater)" in done.out
+    assert "rest on 9 raters" in " ".join(done.out.split())
+    assert (mixed.code, "--interval sandwich" in mixed.err) == (2, True)
+    assert (unknown.code, "nothing is known of who voted" in unknown.err) == (2, True)

@@ -36,7 +36,8 @@ def arena(document: Mapping[str, Any], stream: TextIO) -> None:
 
 def _aside(document: Mapping[str, Any]) -> str:
     method = document["method"]
-    how = "sandwich" if method["interval"] == "sandwich" else f"bootstrap, {count(method['rounds'], 'round')}"
+    sandwich = "sandwich, by rater" if method["cluster_by_rater"] else "sandwich"
+    how = sandwich if method["interval"] == "sandwich" else f"bootstrap, {count(method['rounds'], 'round')}"
     anchor = method["anchor"]
     scale = "mean 1000" if anchor is None else f"{one_line(anchor['model'])} at {anchor['rating']:g}"
     return f"{count(document['battles'], 'vote')}; Bradley–Terry, {scale}; 95 % intervals ({how})"

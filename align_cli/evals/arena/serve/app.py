@@ -11,19 +11,24 @@ from typing import Any
 from align_cli.evals.arena import battles as logs
 from align_cli.evals.arena import store as stores
 from align_cli.evals.arena.ballots import Refused
-from align_cli.evals.arena.serve import page, summary
+from align_cli.evals.arena.serve import page
 from align_cli.evals.arena.serve.arena import Arena
 from align_cli.evals.arena.serve.guard import Guard
 from align_cli.evals.arena.serve.live import LiveAnswers
 from align_cli.evals.arena.serve.raters import Bucket, Raters, Session
+from align_cli.evals.arena.serve.summary import Summary
 
 COOKIE, HEADER = "arena", "x-arena"
+#: By TLS; browsers take a cookie of such a name from the very host alone, and only as `Secure`.
+SECURE_COOKIE = "__Host-arena"
 _YEAR_S = 365 * 24 * 3600
 #: Per rater: a vote each tenth of a second is no person.
 _RATE, _BURST = 10.0, 40.0
 _PROMPT_RATE, _PROMPT_BURST = 0.5, 6.0
 #: Wrong tokens and codes, per address.
 _WRONG_RATE, _WRONG_BURST = 0.2, 10.0
+#: Names, per address: a class that begins at once may, a program that fills the file may not.
+_NAME_RATE, _NAME_BURST = 1.0, 120.0
 _LONGEST_WORD = 200  # of a name, code or token
 
 
@@ -36,6 +41,18 @@ class Access:
     rater_token: str | None
     """None: whoever reaches the server."""
     report_token: str
+    url: str | None = None
+    """`https://arena.example.org`: what others call the server, through a proxy. None: they call it directly."""
+
+    @property
+    def cookie(self) -> str:
+        """Its name."""
+        return SECURE_COOKIE if self.is_secure else COOKIE
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether browsers come by TLS. Said by who runs the arena: a header of a request could claim it."""
+        return (self.url or "").startswith("https:")
 
 
 def app(arena: Arena, raters: Raters, store: stores.Store, access: Access, *, say: Callable[[str], None]) -> Guard:
@@ -58,7 +75,7 @@ def app(arena: Arena, raters: Raters, store: stores.Store, access: Access, *, sa
 
         async def give(request: Request) -> Response:
             try:
-                session = desk.demand(request.cookies.get(COOKIE, ""), request.headers.get(HEADER, ""))
+                session = desk.demand(request.cookies.get(access.cookie, ""), request.headers.get(HEADER, ""))
                 return JSONResponse(await act(session, await _document(request), request))
             except _Denied as denied:
                 return _error(denied.status, str(denied), denied.wait)
@@ -76,14 +93,16 @@ def app(arena: Arena, raters: Raters, store: stores.Store, access: Access, *, sa
         except Refused as refused:
             return _error(409, refused.message)
         response = JSONResponse(desk.about(session))
-        response.set_cookie(COOKIE, cookie, max_age=_YEAR_S, path="/", httponly=True, samesite="strict")
+        response.set_cookie(
+            access.cookie, cookie, max_age=_YEAR_S, path="/", httponly=True, samesite="strict", secure=access.is_secure
+        )
         return response
 
     async def about(request: Request) -> Response:
-        return JSONResponse(desk.about(raters.session(request.cookies.get(COOKIE, ""))))
+        return JSONResponse(desk.about(raters.session(request.cookies.get(access.cookie, ""))))
 
     async def leave(session: Session, document: dict[str, Any], request: Request) -> dict[str, Any]:
-        await raters.leave(request.cookies.get(COOKIE, ""))
+        await raters.leave(request.cookies.get(access.cookie, ""))
         return {}
 
     async def now(session: Session, document: dict[str, Any], request: Request) -> dict[str, Any]:
@@ -107,18 +126,21 @@ def app(arena: Arena, raters: Raters, store: stores.Store, access: Access, *, sa
         return await live.ask(ballot, str(document.get("text", "")), arena.keep)
 
     async def stream(request: Request) -> Response:
-        session = raters.session(request.cookies.get(COOKIE, ""))
+        session = raters.session(request.cookies.get(access.cookie, ""))
         if session is None or not isinstance(arena.answers, LiveAnswers):
             return _error(401, "come in first")
         try:
+            desk.demand_pace(session)
             ballot = await arena.ballot(session.rater, request.path_params["battle"])
+        except _Denied as denied:
+            return _error(denied.status, str(denied), denied.wait)
         except Refused as refused:
             return _error(404, refused.message)
         last = request.headers.get("last-event-id") or request.query_params.get("from", "0")
-        if not last.isdigit():
+        if not last.isdecimal():
             return _error(400, "there is no such event")
         events = arena.answers.events(ballot, int(last[:9]))
-        return StreamingResponse(events, media_type="text/event-stream")
+        return StreamingResponse(events, media_type="text/event-stream", headers={"x-accel-buffering": "no"})
 
     def admitted(act: Callable[[], Any]) -> Any:
         """What only the holder of the report's token sees."""
@@ -160,10 +182,11 @@ def app(arena: Arena, raters: Raters, store: stores.Store, access: Access, *, sa
         Route(f"{battle}/reveal", rated(reveal), methods=["POST"]),
         Route(f"{battle}/ask", rated(ask), methods=["POST"]),
         Route(f"{battle}/stream", stream),
-        Route("/api/report", admitted(lambda: summary.summary(store.path, arena.answers))),
+        Route("/api/report", admitted(Summary(store.path, arena.answers).document)),
         Route("/api/battles.jsonl", admitted(exported)),
     ]
-    return Guard(Starlette(routes=routes, exception_handlers={Exception: broken}), is_near=access.is_near)
+    inside = Starlette(routes=routes, exception_handlers={Exception: broken})
+    return Guard(inside, is_near=access.is_near, url=access.url)
 
 
 class _Denied(Exception):
@@ -180,7 +203,7 @@ class _Desk:
     def __init__(self, arena: Arena, raters: Raters, access: Access) -> None:
         self._arena, self._raters, self._access = arena, raters, access
         self._asked, self._prompted = Bucket(_RATE, _BURST), Bucket(_PROMPT_RATE, _PROMPT_BURST)
-        self._wrong = Bucket(_WRONG_RATE, _WRONG_BURST)
+        self._wrong, self._named = Bucket(_WRONG_RATE, _WRONG_BURST), Bucket(_NAME_RATE, _NAME_BURST)
 
     def about(self, session: Session | None) -> dict[str, Any]:
         """What the page needs to know first."""
@@ -200,6 +223,8 @@ class _Desk:
         wanted, given = self._access.rater_token, _word(document, "token")
         if wanted is not None and not _same(given, wanted):
             self._denied(place, "the token is not the one that raters were given")
+        if wait := self._named.wait(place):
+            raise _Denied(429, "that many names at a time are too many", wait)
         code = _word(document, "code")
         try:
             return await self._raters.enter(_word(document, "name"), code)
@@ -215,9 +240,13 @@ class _Desk:
             raise _Denied(401, "come in first")
         if not _same(header, session.header):
             raise _Denied(403, "requests of other pages are refused")
+        self.demand_pace(session)
+        return session
+
+    def demand_pace(self, session: Session) -> None:
+        """Raise for more than a person asks."""
         if wait := self._asked.wait(session.rater):
             raise _Denied(429, "this is faster than one can read", wait)
-        return session
 
     def demand_live(self, session: Session) -> LiveAnswers:
         """The models that answer at once."""

@@ -22,8 +22,9 @@ _BODY_S = 20.0  # in which a body must have come
 _NEAR = ("127.0.0.1", "localhost", "::1")
 
 POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self'; base-uri 'none'; "
-    "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'"
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; "
+    "trusted-types 'none'"
 )
 HEADERS = {
     "content-security-policy": POLICY,
@@ -39,10 +40,15 @@ _HEADERS = [(name.encode(), value.encode()) for name, value in HEADERS.items()]
 
 
 class Guard:
-    """The layer. `is_near`: the server is bound to this machine alone, so nobody calls it by another name."""
+    """The layer.
 
-    def __init__(self, app: App, *, is_near: bool) -> None:
+    `is_near`: the server is bound to this machine alone, so nobody calls it by another name; but for `url`, by which
+    others call it through a proxy. What a proxy says in headers of its own is not believed: anybody can say it.
+    """
+
+    def __init__(self, app: App, *, is_near: bool, url: str | None = None) -> None:
         self._app, self._is_near = app, is_near
+        self._place = _place(url) if url else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -74,7 +80,7 @@ class Guard:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
         host = headers.get("host", "")
         # A page of another site whose name was made to point here is stopped by the name it calls us by.
-        if self._is_near and _name(f"//{host}") not in _NEAR:
+        if self._is_near and _name(f"//{host}") not in (*_NEAR, *([_name(f"//{self._place}")] if self._place else ())):
             return 421, "this server answers to localhost only"
         is_foreign = headers.get("sec-fetch-site", "none") not in ("same-origin", "none")
         if is_foreign and (scope["method"] != "GET" or scope["path"].startswith("/api/")):
@@ -82,14 +88,22 @@ class Guard:
         if scope["method"] in ("GET", "HEAD"):
             return None
         origin = headers.get("origin")
-        if origin is not None and urlsplit(origin).netloc.lower() != host.lower():
+        if origin is not None and _place(origin) not in (host.lower(), self._place):
             return 403, "requests of other pages are refused"
         if headers.get("content-type", "").partition(";")[0].strip().lower() != "application/json":
             return 415, "requests are JSON"
         length = headers.get("content-length", "0")
-        if not length.isdigit() or int(length) > MOST_BYTES:
+        if not length.isdecimal() or int(length) > MOST_BYTES:
             return 413, "this is too long"
         return None
+
+
+def _place(url: str) -> str:
+    """Host and port; empty for what is no address."""
+    try:
+        return urlsplit(url).netloc.lower()
+    except ValueError:
+        return ""
 
 
 def _name(url: str) -> str:

@@ -75,6 +75,7 @@ def running(
     overlap: float = 0.0,
     rater_token: str | None = None,
     is_near: bool = True,
+    url: str | None = None,
 ) -> Iterator[Running]:
     """Stored answers, or models that answer at once."""
     store = Store(folder / FILE)
@@ -91,7 +92,7 @@ def running(
         answers = LiveAnswers(found, pairing, lambda *of: sides(secret, *of), said.append)
     arena = Arena(store, answers, pairing)
     raters = Raters(store, secret, needs_code=rater_token is not None)
-    access = Access(is_near=is_near, rater_token=rater_token, report_token=TOKENS["report_token"])
+    access = Access(is_near=is_near, rater_token=rater_token, report_token=TOKENS["report_token"], url=url)
     try:
         yield Running(app(arena, raters, store, access, say=said.append), store, said, arena)
     finally:

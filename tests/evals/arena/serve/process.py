@@ -35,8 +35,11 @@ class Served:
 
 
 @contextmanager
-def serving(folder: Path, *words: str) -> Iterator[Served]:
-    """`align eval arena serve` until the block ends; then it is killed if it still runs."""
+def serving(folder: Path, *words: str, expected: str = "raters: ") -> Iterator[Served]:
+    """`align eval arena serve` until the block ends; then it is killed if it still runs.
+
+    `expected`: what it says before an address when it is ready.
+    """
     environ = {**os.environ, "PYTHONPATH": str(HERE), "OPENAI_API_KEY": "", "OPENAI_BASE_URL": ""}
     if "--port" not in words:
         words = (*words, "--port", "0")
@@ -47,7 +50,7 @@ def serving(folder: Path, *words: str) -> Iterator[Served]:
     assert process.stderr is not None
     said = ""
     try:
-        while not (found := re.search(r"raters: (http://\S+?/)", said)):
+        while not (found := re.search(rf"{expected} ?(http://[^\s/]+/?)\S*\n", said)):
             line = process.stderr.readline()
             assert line, f"it ended: {said}"
             said += line

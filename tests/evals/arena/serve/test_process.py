@@ -98,6 +98,20 @@ def test_a_host_that_others_reach_has_tokens(tmp_path: Path) -> None:
             Rater(f"http://127.0.0.1:{port}/", "Ann")
 
 
+def test_behind_a_proxy_the_addresses_are_the_proxys_and_raters_need_a_token(tmp_path: Path) -> None:
+    with serving(
+        tmp_path,
+        *files(tmp_path, ("one", "two"), 2),
+        "--url",
+        "https://arena.example.org/",
+        expected="proxy finds it at",
+    ) as served:
+        assert "raters: https://arena.example.org/#token=" in served.said
+        assert "report: https://arena.example.org/report#token=" in served.said
+        assert "http://127.0.0.1:" in served.said
+        assert "plain http" not in served.said
+
+
 def test_a_port_that_is_taken_is_named_with_one_that_is_free() -> None:
     with running.bound("127.0.0.1", 0) as taken:
         port = taken.getsockname()[1]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -164,6 +165,11 @@ def test_the_policy_lets_nothing_in_from_elsewhere_and_the_page_asks_for_nothing
         ({"content_type": "application/x-www-form-urlencoded"}, 415),
         ({"content_length": "999999"}, 413),
         ({"content_length": "-1"}, 413),
+        ({"origin": "http://["}, 403),
+        ({"origin": "//"}, 403),
+        ({"x_forwarded_host": "localhost:8642", "origin": "http://evil.example"}, 403),
+        ({"host": "evil.example", "x_forwarded_host": "localhost"}, 421),
+        ({"host": "evil.example", "forwarded": "host=localhost"}, 421),
         ({"cookie": ""}, 401),
         ({"cookie": "arena=guessed"}, 401),
         ({"origin": "http://localhost:8642"}, 200),
@@ -288,6 +294,133 @@ def test_the_cookie_is_kept_from_scripts_and_other_sites_and_is_not_in_the_file(
 
     assert len(value) >= 43
     assert value.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+
+
+@pytest.mark.parametrize("host", ["arena.example.org", "127.0.0.1:8642"], ids=["proxy keeps it", "proxy changes it"])
+def test_behind_a_proxy_with_tls_the_address_is_let_in_and_the_cookie_is_for_tls_alone(
+    tmp_path: Path, host: str
+) -> None:
+    async def work() -> None:
+        rater = arena.rater()
+        headers = {"host": host, "origin": "https://arena.example.org", "sec_fetch_site": "same-origin"}
+        assert (await rater.get("/api/about", **headers)).document["needs_token"] is True
+        body = {"name": "Ann", "token": TOKENS["rater_token"]}
+        answer = await rater.post("/api/enter", body, **headers)
+        cookie = str(answer.header("set-cookie"))
+        assert cookie.startswith("__Host-arena=")
+        assert {"Secure", "HttpOnly", "SameSite=strict", "Path=/"} <= set(cookie.split("; "))
+        assert "Domain" not in cookie
+        rater.cookie, rater.header = cookie.partition(";")[0], answer.document["header"]
+        assert (await rater.post("/api/now", **headers)).status == 200
+        rater.cookie = rater.cookie.removeprefix("__Host-")
+        assert (await rater.post("/api/now", **headers)).status == 401
+        assert (await rater.post("/api/enter", body, **{**headers, "origin": "https://evil.example"})).status == 403
+        assert (await rater.post("/api/enter", body, host="evil.example", origin="https://evil.example")).status == 421
+
+    with running(tmp_path, rater_token=TOKENS["rater_token"], url="https://arena.example.org") as arena:
+        run(work)
+
+
+@pytest.mark.parametrize("header", [{"x_forwarded_proto": "https"}, {"forwarded": "proto=https"}], ids=str)
+def test_a_request_cannot_say_that_it_came_by_tls(tmp_path: Path, header: dict[str, str]) -> None:
+    async def work() -> None:
+        answer = await arena.rater().post("/api/enter", {"name": "Ann"}, **header)
+        assert "Secure" not in str(answer.header("set-cookie"))
+
+    with running(tmp_path) as arena:
+        run(work)
+
+
+def test_a_program_that_takes_names_is_slowed_down(tmp_path: Path) -> None:
+    async def work() -> list[int]:
+        return [(await arena.rater().enter(f"name {number}")).status for number in range(140)]
+
+    with running(tmp_path) as arena:
+        statuses = run(work)
+
+    assert statuses[:100] == [200] * 100
+    assert statuses[-1] == 429
+
+
+def test_streams_are_counted_as_requests_are(tmp_path: Path) -> None:
+    async def work() -> list[int]:
+        rater = arena.rater()
+        await rater.enter()
+        battle = (await rater.now())["battle"]["id"]
+        await rater.post(f"/api/battles/{battle}/ask", {"text": "Hello"})
+        return [(await rater.get(f"/api/battles/{battle}/stream")).status for _ in range(60)]
+
+    with running(tmp_path, [Scripted(name) for name in NAMES[:2]]) as arena:
+        statuses = run(work)
+
+    assert statuses[0] == 200
+    assert statuses[-1] == 429
+
+
+@pytest.mark.parametrize("number", ["x", "-1", "1.5", "\N{SUPERSCRIPT TWO}", "0" * 99])
+def test_a_stream_from_no_event_is_refused_politely(tmp_path: Path, number: str) -> None:
+    async def work() -> None:
+        rater = arena.rater()
+        await rater.enter()
+        battle = (await rater.now())["battle"]["id"]
+        await rater.post(f"/api/battles/{battle}/ask", {"text": "Hello"})
+        answer = await rater.get(f"/api/battles/{battle}/stream?from={quote(number)}")
+        assert answer.status == (200 if number.isdecimal() else 400)
+
+    with running(tmp_path, [Scripted(name) for name in NAMES[:2]]) as arena:
+        run(work)
+
+
+def test_no_battle_of_another_rater_can_be_seen_voted_on_or_revealed(tmp_path: Path) -> None:
+    async def work() -> None:
+        ann, bob = arena.rater(), arena.rater()
+        await ann.enter("Ann")
+        await bob.enter("Bob")
+        theirs = (await ann.now())["battle"]["id"]
+        await ann.vote(theirs, "a")
+        for path, body in (("vote", {"vote": "a"}), ("skip", {}), ("reveal", {})):
+            answer = await bob.post(f"/api/battles/{theirs}/{path}", body)
+            unknown = await bob.post(f"/api/battles/{'x' * 16}/{path}", body)
+            assert (answer.status, answer.body) == (unknown.status, unknown.body) == (409, answer.body)
+
+    with running(tmp_path) as arena:
+        run(work)
+
+
+def test_a_second_vote_is_refused_and_the_first_one_stands(tmp_path: Path) -> None:
+    async def work() -> None:
+        rater = arena.rater()
+        await rater.enter()
+        battle = (await rater.now())["battle"]["id"]
+        assert (await rater.vote(battle, "a")).status == 200
+        assert (await rater.vote(battle, "b")).status == 409
+        await rater.post(f"/api/battles/{battle}/reveal")
+        assert (await rater.post("/api/undo")).status == 409
+        assert (await rater.vote(battle, "b")).status == 409
+
+    with running(tmp_path) as arena:
+        run(work)
+
+    assert [battle.winner for battle in store.battles(tmp_path / FILE)] == ["model_a"]
+
+
+def test_live_events_and_headers_are_the_same_whichever_model_it_is(tmp_path: Path) -> None:
+    shapes = []
+    for names in (NAMES[:2], NAMES[1::-1]):
+
+        async def work() -> str:
+            rater = arena.rater()
+            await rater.enter()
+            battle = (await rater.now())["battle"]["id"]
+            await rater.post(f"/api/battles/{battle}/ask", {"text": "Hello"})
+            answer = await rater.get(f"/api/battles/{battle}/stream")
+            assert {key for _, event in events(answer) for key in event} == {"a", "b", "end"}
+            return answer.everything
+
+        with running(tmp_path / names[0], [Scripted(name) for name in names]) as arena:
+            shapes.append(run(work))
+
+    assert shapes[0] == shapes[1]
 
 
 def test_the_log_of_battles_is_what_was_voted(tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ async function act(path, body) {
 function show(answer) {
   state.closeStream?.();
   state.isStreaming = false;
+  const isSame = Boolean(answer.battle) && answer.battle.id === state.battle?.id;
   state.battle = answer.battle;
   state.last = answer.last;
   showProgress(answer.progress);
@@ -45,8 +46,8 @@ function show(answer) {
     const turns = battleElement(answer.battle);
     place.replaceChildren(tabsElement(showSide), turns);
     if (isLive() && !answer.battle.turns.length && !answer.battle.asked) turns.append(element("p", { class: "welcome", text: "Ask anything: two models answer, and who they are you learn after your vote." }));
-    showSide("a");
-    scrollTo(0, 0);
+    showSide(isSame ? state.side : "a");
+    if (!isSame) scrollTo(0, 0);
     if (answer.battle.asked) stream(answer.battle.asked);
   }
   place.hidden = !answer.battle && !isLive();
@@ -64,7 +65,7 @@ function showDesk() {
   byId("composer").hidden = !isLive() || !state.battle;
   byId("composer").querySelector("button").disabled = state.isStreaming;
   byId("fresh").hidden = Boolean(state.battle);
-  byId("prompt").placeholder = hasAnswers ? "Ask both models something more, or vote" : "Ask both models";
+  byId("prompt").placeholder = hasAnswers ? "Ask more, or vote" : "Ask both models";
 }
 
 function showProgress({ voted, skipped, items }) {
@@ -81,6 +82,8 @@ function showLast() {
   const place = byId("last");
   const last = state.last;
   place.hidden = !last;
+  // Where answers stay to be read on after the vote, the page may be far down: the names are then asked for below.
+  byId(isLive() && !state.battle ? "last-desk" : "last-top").append(place);
   if (!last) return;
   const button = (text, key, run) => {
     const made = element("button", { type: "button", class: "plain", kids: [text, " ", element("kbd", { text: key })] });
@@ -158,18 +161,18 @@ function stream(prompt) {
   byId("battle").querySelector(".welcome")?.remove();
   state.isStreaming = true;
   showDesk();
-  say("Both models are answering.");
+  say("Both models are answering.", 3000);
   const turns = byId("battle").querySelector(".turns");
   state.closeStream = streamTurn(`/api/battles/${battle.id}/stream`, prompt, turns, async (failed) => {
     state.isStreaming = false;
     say("");
     if (failed.length) return showFailed();
     byId("prompt").blur();
+    const place = scrollY;
     await act("/api/now", {});
-    scrollTo(0, document.documentElement.scrollHeight);
-    say("Both answers are there: ask more, or vote.");
+    scrollTo(0, place);
+    say("Both answers are there: ask more, or vote.", 3000);
   });
-  turns.lastElementChild.scrollIntoView({ block: "nearest" });
 }
 
 function showFailed() {
@@ -235,7 +238,7 @@ async function begin() {
   byId("help").hidden = false;
   byId("who").hidden = false;
   byId("who").textContent = state.about.rater;
-  byId("who").title = "Vote under another name";
+  byId("who").title = "Your name; help";
   byId("code-note").hidden = !state.about.code;
   byId("own-code").textContent = state.about.code || "";
   await act("/api/now", {});
@@ -250,8 +253,9 @@ async function start() {
   byId("enter").addEventListener("submit", entered);
   byId("composer").addEventListener("submit", prompted);
   byId("prompt").addEventListener("input", grow);
-  byId("who").addEventListener("click", left);
-  byId("help").addEventListener("click", () => byId("keys").showModal());
+  byId("leave").addEventListener("click", left);
+  for (const name of ["who", "help"]) byId(name).addEventListener("click", () => byId("keys").showModal());
+  new ResizeObserver(() => document.documentElement.style.setProperty("--desk", `${byId("desk").offsetHeight}px`)).observe(byId("desk"));
   byId("skip").addEventListener("click", skip);
   byId("fresh").addEventListener("click", fresh);
   for (const button of document.querySelectorAll("[data-vote]")) button.addEventListener("click", () => vote(button.dataset.vote));

@@ -11,7 +11,7 @@ function battleElement(battle) {
 function turnElement(turn, number, count) {
   const made = element("section", { class: "turn", "aria-label": `Turn ${number}` });
   const isLong = turn.prompt.length > LONG_PROMPT;
-  const title = count > 1 ? `Turn ${number} of ${count}` : "Asked";
+  const title = count > 1 ? `Turn ${number} of ${count}` : number > 1 ? `Turn ${number}` : "Asked";
   made.append(element("div", { class: "prompt", kids: [element("h2", { text: title }), element("div", { class: isLong ? "asked is-long" : "asked", dir: "auto", tabindex: isLong ? "0" : undefined, text: turn.prompt })] }));
   made.append(element("div", { class: "columns", kids: ["a", "b"].map((side) => answerElement(side, turn[side])) }));
   if (turn.a === turn.b) made.append(element("p", { class: "quiet same", text: "Both answers are the same, letter by letter." }));

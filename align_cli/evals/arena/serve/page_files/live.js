@@ -9,13 +9,14 @@ function streamTurn(path, prompt, into, onEnd) {
   const texts = { a: "", b: "" };
   const places = { a: turn.querySelector(".side-a .said"), b: turn.querySelector(".side-b .said") };
   for (const side of ["a", "b"]) places[side].replaceChildren(element("p", { class: "quiet waiting", text: "…" }));
+  follow(turn);
   const source = new EventSource(path);
   let isAsked = false;
   const draw = () => {
     isAsked = false;
     const isAtEnd = innerHeight + scrollY > document.documentElement.scrollHeight - 120;
     for (const side of ["a", "b"]) if (texts[side]) fill(places[side], texts[side]);
-    if (isAtEnd) scrollTo(0, document.documentElement.scrollHeight);
+    if (isAtEnd) follow(turn);
   };
   source.onmessage = (message) => {
     const event = JSON.parse(message.data);
@@ -34,4 +35,11 @@ function streamTurn(path, prompt, into, onEnd) {
     isAsked = true;
   };
   return () => source.close();
+}
+
+// Down with the words, until the turn begins at the top: both answers are read from their beginning.
+function follow(turn) {
+  const tabs = document.querySelector(".tabs");
+  const room = turn.getBoundingClientRect().top - (tabs ? tabs.offsetHeight : 0) - 8;
+  if (room > 0) scrollBy(0, Math.min(room, document.documentElement.scrollHeight - innerHeight - scrollY));
 }
