@@ -12,7 +12,7 @@ changelog says what to write instead. Anything else in `align_cli` may move at a
 from __future__ import annotations
 
 from align_cli.errors import Problem, TrainingError
-from align_cli.evals.benchmark import Answer, Ask, Assets, Benchmark, Judging, Question, Verdict
+from align_cli.evals.benchmark import Answer, Ask, Assets, Benchmark, Judging, Question, Reference, Verdict
 from align_cli.recipe.schema import Recipe
 from align_cli.tasks.losses import problem
 from align_cli.tasks.task import Context, Prepared, Progress, Result, RowKind, Shape, Task
@@ -36,6 +36,7 @@ __all__ = [
     "Progress",
     "Question",
     "Recipe",
+    "Reference",
     "Result",
     "RowKind",
     "Shape",

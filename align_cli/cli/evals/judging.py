@@ -176,6 +176,28 @@ def demand_files(order: Order, benchmark: Benchmark, own: Sequence[Question] | N
     list(benchmark.asks(nobody))
 
 
+def work_of(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]) -> judge.Work:
+    """What is still to be judged."""
+    return judge.work(
+        evaluations,
+        benchmark,
+        _asked(order, benchmark, evaluations),
+        order.endpoint.identity,
+        mode=order.mode,
+        baseline=order.baseline,
+        references=order.references,
+        reference=order.reference,
+        files=order.files,
+        again=order.again,
+        shared=Remembered() if order.is_sharing else None,
+    )
+
+
+def _asked(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]) -> Sequence[Question]:
+    everyone = [*evaluations, *([order.baseline] if order.baseline else [])]
+    return order.choice.of(questions_of(everyone, benchmark, order.files))
+
+
 def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation], say: Callable[[str], None]) -> Judged:
     """Ask the judge for what is missing.
 
@@ -187,21 +209,7 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
     if order.baseline and order.baseline.path.resolve() in [one.path.resolve() for one in evaluations]:
         raise UsageError(f"{order.baseline.path}: this is the baseline, and the model that is held against it")
     with records.all_exclusive([one.path for one in evaluations], f"align eval {benchmark.name} judge"):
-        everyone = [*evaluations, *([order.baseline] if order.baseline else [])]
-        asked = order.choice.of(questions_of(everyone, benchmark, order.files))
-        work = judge.work(
-            evaluations,
-            benchmark,
-            asked,
-            order.endpoint.identity,
-            mode=order.mode,
-            baseline=order.baseline,
-            references=order.references,
-            reference=order.reference,
-            files=order.files,
-            again=order.again,
-            shared=Remembered() if order.is_sharing else None,
-        )
+        work = work_of(order, benchmark, evaluations)
         sums = estimate([pending.request for pending in work.to_ask], order.prices)
         said: dict[str, Any] = {
             "evaluations": evaluations,
@@ -212,6 +220,7 @@ def judged(order: Order, benchmark: Benchmark, evaluations: Sequence[Evaluation]
         if work.unanswered:
             say(f"note: {work.unanswered} turns have no answer and are not judged")
         if order.reference is not None:
+            asked = _asked(order, benchmark, evaluations)
             lacking = sum(one.id not in order.reference.answers for one in asked)
             if lacking:
                 say(f"note: {order.reference.name} has not answered {lacking} of {len(asked)} questions: not judged")

@@ -16,6 +16,7 @@ from align_cli.cli import documents
 from align_cli.cli.evals import agreeing, generating, judging, places, reporting
 from align_cli.cli.evals.words import Answering, Files, Judging, Output, Pace, Questions, Reporting
 from align_cli.cli.option_groups import takes
+from align_cli.evals import answering
 from align_cli.evals.benchmark import Benchmark
 from align_cli.evals.folder import Evaluation
 
@@ -82,7 +83,8 @@ def _run(
     generation = generating.order(benchmark, model, answering, questions, pace)
     held = _one(benchmark, report.against)
     court = judging.order(benchmark, judge, questions, pace, [model])
-    agreeing.demand_yes(court)
+    if not _is_done(benchmark, generation, court):
+        agreeing.demand_yes(court)
     judging.demand_files(court, benchmark, generation.own)
     with stdout.reserved() as result:
         generated = generating.generate(generation, benchmark, _say)
@@ -91,7 +93,7 @@ def _run(
         order = reporting.Order(
             evaluations=[generated.evaluation, *([court.baseline] if court.baseline else [])],
             files=questions.files,
-            judge=court.endpoint.model,
+            judge=_who_judged(court, generated.evaluation),
             reference=court.references or None,
             computing=reporting.computing(benchmark, report, questions.files),
             against=held,
@@ -153,6 +155,26 @@ def _report(ctx: typer.Context, runs: list[str], of: _Report, report: Reporting,
         fail_below=report.fail_below,
     )
     reporting.report(order, benchmark, sys.stdout, as_json=output.as_json, done={})
+
+
+def _is_done(benchmark: Benchmark, generation: generating.Order, court: judging.Order) -> bool:
+    """Whether everything is answered and judged: then nobody need be asked whether money may be spent."""
+    evaluation = places.of_model(generation.model, benchmark.name, generation.how.output_dir, generation.how.name)
+    if generation.how.restart or not evaluation.facts:
+        return False
+    questions = generation.choice.of(generation.own or benchmark.questions(generation.files))
+    if answering.unfinished(evaluation, questions).turns:
+        return False
+    return not judging.work_of(court, benchmark, [evaluation]).to_ask
+
+
+def _who_judged(court: judging.Order, evaluation: Evaluation) -> str:
+    """Who has just judged, as a report is told: with its place where the same name has judged at several."""
+    model, place = court.endpoint.identity["model"], court.endpoint.identity["endpoint"]
+    places_of_it = {
+        one["judge"].get("endpoint", "") for one in evaluation.judgments() if one["judge"]["model"] == model
+    }
+    return model if places_of_it <= {place} else f"{model} at {place}"
 
 
 def _all(benchmark: Benchmark, runs: Sequence[str]) -> list[Evaluation]:

@@ -14,7 +14,7 @@ from align_cli.evals.mtbench.verdicts import read
 
 BENCHMARK = Benchmark(
     name="mtbench",
-    summary="MT-Bench: 80 questions of two turns, judged 1 to 10 or in pairs",
+    summary="MT-Bench: 80 questions of two turns, judged 1 to 10",
     questions=questions,
     asks=asks,
     read=read,

@@ -214,7 +214,7 @@ def _chosen(judged: Mapping[Evaluation, Sequence[Judgment]], wanted: str | None)
     if wanted is None:
         kept = sorted(found)
     else:
-        kept = sorted(judge for judge in found if wanted in (judge[0], _said(*judge)))
+        kept = sorted(judge for judge in found if wanted in (*judge, _said(*judge)))
         if not kept:
             raise UsageError(f"--judge {wanted} has not judged these answers", problems=_listed(found))
     is_one = len({model for model, _ in kept}) == 1 and all(
@@ -225,7 +225,7 @@ def _chosen(judged: Mapping[Evaluation, Sequence[Judgment]], wanted: str | None)
         raise UsageError(
             "several judges have judged these answers: a report is of one",
             problems=_listed(found),
-            hint="--judge NAME says which",
+            hint=f'--judge says which: --judge "{_said(*kept[0])}"',
         )
     return Judge(name=kept[0][0], endpoints=tuple(endpoint for _, endpoint in kept))
 

@@ -245,3 +245,85 @@ def test_another_benchmark_has_no_such_options(align, tmp_path):
     assert own.code == reference.code == 2
     assert "mtbench has no --questions" in own.err
     assert 'mtbench has no references "x"' in reference.err
+
+
+def test_what_another_reference_has_in_common_is_judged_for_it_too_without_asking(answered, server, tmp_path):
+    rows = [{**row, "output": f"short {n}", "generator": "one"} for n, row in enumerate(QUESTIONS[:6])]
+    (tmp_path / "one.json").write_text(json.dumps(rows))
+    (tmp_path / "two.json").write_text(json.dumps([{**row, "generator": "two"} for row in rows]))
+    answered("judge", "pupil", *judged_by(server, "--reference", "one.json"))
+    before = len(server.received)
+
+    done = answered("judge", "pupil", *judged_by(server, "--reference", "two.json", "--json"))
+
+    assert len(server.received) == before
+    assert done.document["taken_over"] == 6
+    for name in ("one", "two"):
+        report = answered("report", "pupil", "--reference", name, "--json").document["report"]
+        assert report["models"][0]["metrics"]["n_total"] == 6
+
+
+def test_a_reference_may_grow_and_what_it_lacks_is_said(answered, server, tmp_path):
+    rows = [{**row, "output": f"short {n}", "generator": "brief"} for n, row in enumerate(QUESTIONS)]
+    (tmp_path / "outputs.json").write_text(json.dumps(rows[:6]))
+    first = answered("judge", "pupil", *judged_by(server, "--reference", "outputs.json"))
+    (tmp_path / "outputs.json").write_text(json.dumps(rows))
+
+    grown = answered("judge", "pupil", *judged_by(server, "--reference", "outputs.json", "--json"))
+    (tmp_path / "outputs.json").unlink()
+    named = answered("judge", "pupil", *judged_by(server, "--reference", "brief", "--json"))
+
+    assert "brief has not answered 18 of 24 questions" in first.err
+    assert (grown.document["were_there"], grown.document["asked"]) == (6, NUM_QUESTIONS - 6)
+    assert (named.document["were_there"], named.document["asked"]) == (NUM_QUESTIONS, 0)
+
+
+@pytest.mark.parametrize(
+    ("option", "step"), [("--max-cost", "judge"), ("--fail-below", "report"), ("--temperature", "generate")]
+)
+def test_no_number_is_refused(answered, server, option, step):
+    words = {"judge": judged_by(server, "--price", "1,1", "--reference", "teacher"), "report": [], "generate": []}[step]
+    more = ["--endpoint", server.base_url] if step == "generate" else []
+
+    done = answered(step, "pupil", *words, *more, option, "nan")
+
+    assert done.code == 2
+    assert f"{option} is nan" in done.err
+
+
+def test_nobody_is_asked_for_a_yes_where_nothing_is_left_to_ask(answered, server):
+    words = ["pupil", "--endpoint", server.base_url, *judged_by(server, "--reference", "teacher", "--price", "1,1")]
+    unasked = answered(*words)
+    answered(*words, "--yes")
+
+    again = answered(*words)
+
+    assert unasked.code == 2
+    assert "nobody is here to be asked" in unasked.err
+    assert again.code == 0, again.err
+
+
+def test_changed_questions_are_refused(answered, server, tmp_path):
+    place = tmp_path / FOLDER / "questions.jsonl"
+    place.write_text(place.read_text().replace("rivers", "lakes"))
+
+    for words in (["report", "pupil"], ["judge", "pupil", *judged_by(server, "--reference", "teacher")]):
+        done = answered(*words)
+        assert done.code == 3
+        assert "not the questions that were asked" in done.err
+
+
+def test_half_a_surrogate_pair_travels_through_everything(evaluate, tmp_path):
+    def answer(request: Received) -> Reply:
+        return judging(request) if request.document["model"] == "judge" else said("half \ud800 a pair")
+
+    with serving(answer) as odd:
+        for model in ("pupil", "teacher"):
+            evaluate("generate", model, "--endpoint", odd.base_url, "--questions", "questions.json", "--first", "1")
+        done = evaluate("judge", "pupil", *judged_by(odd, "--reference", "teacher", "--first", "1", "--json"))
+        report = evaluate("report", "pupil", "--json")
+
+    assert done.code == 0, done.err
+    assert report.code == 0, report.err
+    (tmp_path / FOLDER / "answers.jsonl").read_text(encoding="utf-8")
+    assert {one["text"] for one in records(tmp_path / FOLDER, "answers.jsonl")} == {"half \ud800 a pair"}
