@@ -53,7 +53,7 @@ def test_in_a_pipe_a_model_is_a_line(tmp_path: Path) -> None:
 
     (line,) = (line for line in found.splitlines() if line.strip().startswith("model-with-a-long-name-a  9.00"))
     assert line.split()[:4] == ["model-with-a-long-name-a", "9.00", "±", "0.00"]
-    assert line.count("±") == 6
+    assert line.count("±") == 3  # the categories have too few questions for an interval
 
 
 def test_differences_battles_and_notes_are_told(tmp_path: Path) -> None:
