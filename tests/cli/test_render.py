@@ -56,7 +56,7 @@ def preparation(report=REPORT) -> str:
     ],
 )
 def test_what_a_run_found_out_is_told_in_words(name: str, fact: Any, told: tuple[str, str]) -> None:
-    from align_cli.cli.render.run import _told
+    from align_cli.cli.render.run_page import _told
 
     assert _told(name, fact) == told
 

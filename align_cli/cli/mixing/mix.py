@@ -223,7 +223,7 @@ def explain(ctx: typer.Context, words: _Words = None, task: _Task = None, as_jso
 
 def _talking() -> AbstractContextManager[Callable[[str], None]]:
     """A way to say on stderr what is being done, once it takes a while; to be left before anything is printed."""
-    from align_cli.cli.render.working import working
+    from align_cli.cli.render.at_work import working
 
     return working(sys.stderr)
 

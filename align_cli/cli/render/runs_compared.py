@@ -11,7 +11,7 @@ from rich.text import Text
 
 from align_cli.cli.render.page import emit, grid, heading, is_narrow, lines, number, pairs
 from align_cli.cli.render.planned import spelled
-from align_cli.cli.render.runs import STYLES
+from align_cli.cli.render.run_list import STYLES
 from align_cli.cli.signs import one_line
 
 _WIDTH_OF_TABLE = 90  # columns

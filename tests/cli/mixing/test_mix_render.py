@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from align_cli.cli import render
+from align_cli.cli.render.at_work import working
 from align_cli.cli.render.rows import masked, shortened
-from align_cli.cli.render.working import working
 from align_cli.cli.signs import one_line, shows_unicode, visible
 
 SOURCE = {
@@ -241,7 +241,7 @@ def test_what_takes_no_time_is_not_talked_about():
 
 
 def test_once_it_takes_long_everything_is_said():
-    from align_cli.cli.render.working import _Plain
+    from align_cli.cli.render.at_work import _Plain
 
     stream = io.StringIO()
     talk = _Plain(stream)

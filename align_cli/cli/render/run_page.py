@@ -14,7 +14,7 @@ from align_cli.cli.render.evals.of_run import evaluations
 from align_cli.cli.render.page import count, duration, emit, grid, heading, is_narrow, lines, number, pairs
 from align_cli.cli.render.planned import spelled
 from align_cli.cli.render.prepared import sample
-from align_cli.cli.render.runs import status
+from align_cli.cli.render.run_list import status
 from align_cli.cli.signs import one_line
 from align_cli.cli.size import bytes_as_text
 from align_cli.cli.text import has_colour
