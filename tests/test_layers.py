@@ -6,6 +6,7 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,11 @@ def modules() -> list[Path]:
 
     assert len(found) >= 30, "the walk has lost its way"
     return found
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imported(tree: ast.AST) -> Iterator[str]:
@@ -60,7 +66,7 @@ def test_no_module_imports_a_heavy_library_when_it_is_imported() -> None:
     early = [
         f"{path.relative_to(PACKAGE)} imports {name}"
         for path in modules()
-        for name in imported_at_once(ast.parse(path.read_text(encoding="utf-8")))
+        for name in imported_at_once(tree_of(path))
         if name in LATE
     ]
 
@@ -69,11 +75,7 @@ def test_no_module_imports_a_heavy_library_when_it_is_imported() -> None:
 
 @pytest.mark.parametrize(("library", "place"), ONLY_IN.items())
 def test_a_library_stays_in_its_one_module(library: str, place: str) -> None:
-    users = [
-        path.relative_to(PACKAGE).as_posix()
-        for path in modules()
-        if library in imported(ast.parse(path.read_text(encoding="utf-8")))
-    ]
+    users = [path.relative_to(PACKAGE).as_posix() for path in modules() if library in imported(tree_of(path))]
 
     assert users
     assert [user for user in users if not user.startswith(place)] == []
@@ -81,7 +83,7 @@ def test_a_library_stays_in_its_one_module(library: str, place: str) -> None:
 
 def test_click_is_never_imported() -> None:
     # typer carries its own; click is not installed with it
-    users = [path.name for path in modules() if "click" in imported(ast.parse(path.read_text(encoding="utf-8")))]
+    users = [path.name for path in modules() if "click" in imported(tree_of(path))]
 
     assert users == []
 
@@ -97,7 +99,7 @@ def test_no_module_prints() -> None:
     printing = [
         f"{path.relative_to(PACKAGE)}:{node.lineno}"
         for path in modules()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id == "print"
