@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -65,11 +68,31 @@ def evaluate(align: Align, prompts: Path, tmp_path: Path) -> Align:
 
 
 @pytest.fixture
-def answered(evaluate: Align, server: Server) -> Align:
-    """`pupil` and `teacher` have answered."""
+def answered_here(evaluate: Align, server: Server) -> Align:
+    """`pupil` and `teacher` have answered at this very server."""
     for model in ("pupil", "teacher"):
         done = evaluate("generate", model, "--endpoint", server.base_url, "--questions", "questions.json")
         assert done.code == 0, done.err
+    return evaluate
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Their answers, made once: at another server, so nobody can go on making them."""
+    place = tmp_path_factory.mktemp("made")
+    (place / "questions.json").write_text(json.dumps(QUESTIONS))
+    with serving(judging) as running:
+        for model in ("pupil", "teacher"):
+            words = ["generate", model, "--endpoint", running.base_url, "--questions", "questions.json"]
+            command = [sys.executable, "-m", "align_cli", "eval", "alpacaeval", *words]
+            subprocess.run(command, cwd=place, check=True, capture_output=True)
+    return place / "evals"
+
+
+@pytest.fixture
+def answered(evaluate: Align, made: Path, tmp_path: Path) -> Align:
+    """`pupil` and `teacher` have answered."""
+    shutil.copytree(made, tmp_path / "evals")
     return evaluate
 
 
@@ -81,8 +104,8 @@ def records(place: Path, name: str = "judgments.jsonl") -> list[dict[str, Any]]:
     return [json.loads(line) for line in (place / name).read_text().splitlines()]
 
 
-def test_two_models_of_ones_own_are_compared_in_one_command(answered, server, tmp_path):
-    done = answered("pupil", "--endpoint", server.base_url, *judged_by(server, "--reference", "teacher", "--json"))
+def test_two_models_of_ones_own_are_compared_in_one_command(answered_here, server, tmp_path):
+    done = answered_here("pupil", "--endpoint", server.base_url, *judged_by(server, "--reference", "teacher", "--json"))
 
     assert done.code == 0, done.err
     (model,) = done.document["report"]["models"]
@@ -97,15 +120,17 @@ def test_two_models_of_ones_own_are_compared_in_one_command(answered, server, tm
     assert {(one["max_tokens"], one["logprobs"], one["top_logprobs"]) for one in sent} == {(1, True, 5)}
 
 
-def test_version_1_reads_rankings_and_takes_over_the_answers(answered, server, tmp_path):
+def test_version_1_reads_rankings_and_takes_over_the_answers(answered_here, server, tmp_path):
     more = ["--questions", "questions.json", "--endpoint", server.base_url]
     before = len(server.received)
 
-    generated = answered("generate", "pupil", *more, benchmark="alpacaeval1")
+    generated = answered_here("generate", "pupil", *more, benchmark="alpacaeval1")
     asked = len(server.received) - before
-    answered("generate", "teacher", *more, benchmark="alpacaeval1")
-    judged = answered("judge", "pupil", *judged_by(server, "--reference", "teacher", "--json"), benchmark="alpacaeval1")
-    report = answered("report", "pupil", "--json", benchmark="alpacaeval1")
+    answered_here("generate", "teacher", *more, benchmark="alpacaeval1")
+    judged = answered_here(
+        "judge", "pupil", *judged_by(server, "--reference", "teacher", "--json"), benchmark="alpacaeval1"
+    )
+    report = answered_here("report", "pupil", "--json", benchmark="alpacaeval1")
 
     assert f"{NUM_QUESTIONS} answers are taken over" in generated.err
     assert asked == 0
@@ -291,12 +316,12 @@ def test_no_number_is_refused(answered, server, option, step):
     assert f"{option} is nan" in done.err
 
 
-def test_nobody_is_asked_for_a_yes_where_nothing_is_left_to_ask(answered, server):
+def test_nobody_is_asked_for_a_yes_where_nothing_is_left_to_ask(answered_here, server):
     words = ["pupil", "--endpoint", server.base_url, *judged_by(server, "--reference", "teacher", "--price", "1,1")]
-    unasked = answered(*words)
-    answered(*words, "--yes")
+    unasked = answered_here(*words)
+    answered_here(*words, "--yes")
 
-    again = answered(*words)
+    again = answered_here(*words)
 
     assert unasked.code == 2
     assert "nobody is here to be asked" in unasked.err
