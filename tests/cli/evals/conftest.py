@@ -49,11 +49,12 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def brief(align: Align, site: Path) -> Align:
+def brief(align_here: Align, site: Path, monkeypatch: pytest.MonkeyPatch) -> Align:
     """`brief(*words)` runs `align eval brief` with these words."""
+    monkeypatch.syspath_prepend(str(site))
 
     def run(*words: str, **env: str | None) -> Done:
-        return align("eval", "brief", *words, **{**_environment(site), **env})
+        return align_here("eval", "brief", *words, **{**_environment(site), **env})
 
     return run
 

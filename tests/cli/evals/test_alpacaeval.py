@@ -58,11 +58,11 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def evaluate(align: Align, prompts: Path, tmp_path: Path) -> Align:
+def evaluate(align_here: Align, prompts: Path, tmp_path: Path) -> Align:
     (tmp_path / "questions.json").write_text(json.dumps(QUESTIONS))
 
     def run(*words: str, benchmark: str = "alpacaeval", **env: str | None) -> Done:
-        return align("eval", benchmark, *words, ALIGN_ASSETS=str(prompts), OPENAI_API_KEY=None, **env)
+        return align_here("eval", benchmark, *words, ALIGN_ASSETS=str(prompts), OPENAI_API_KEY=None, **env)
 
     return run
 

@@ -19,9 +19,9 @@ PUBLISHED = {  # github.com/jxiw/MambaInLlama, README
 
 
 @pytest.fixture
-def mtbench(align):
+def mtbench(align_here):
     def run(*words: str, **env: str | None):
-        return align("eval", "mtbench", *words, ALIGN_ASSETS=str(DATA), OPENAI_API_KEY=None, **env)
+        return align_here("eval", "mtbench", *words, ALIGN_ASSETS=str(DATA), OPENAI_API_KEY=None, **env)
 
     return run
 
