@@ -7,6 +7,7 @@ What a judge is sent, in which order, and how its replies become numbers is alpa
 from __future__ import annotations
 
 from functools import partial
+from typing import Any
 
 from align_cli.evals.alpacaeval.asks import asks
 from align_cli.evals.alpacaeval.evaluation_set import BASELINE, questions
@@ -14,7 +15,7 @@ from align_cli.evals.alpacaeval.original import format_of
 from align_cli.evals.alpacaeval.outputs import read_questions, read_reference
 from align_cli.evals.alpacaeval.reported import addition
 from align_cli.evals.alpacaeval.verdicts import read_probabilities, read_ranking
-from align_cli.evals.alpacaeval.versions import VERSION_1, VERSION_2
+from align_cli.evals.alpacaeval.versions import VERSION_1, VERSION_2, VERSIONS, Version
 from align_cli.evals.benchmark import Ask, Benchmark, Verdict
 
 
@@ -23,38 +24,31 @@ def _needs_reply(ask: Ask, text: str) -> Verdict:
     return read_probabilities(ask, None)
 
 
-BENCHMARK = Benchmark(
-    name=VERSION_2.benchmark,
-    summary="AlpacaEval 2: 805 instructions, compared with GPT-4's answers",
-    questions=questions,
-    asks=partial(asks, VERSION_2),
+def _benchmark(version: Version, summary: str, **reading: Any) -> Benchmark:
+    """A version: both ask the same, and differ in how they judge."""
+    return Benchmark(
+        name=version.benchmark,
+        summary=summary,
+        questions=questions,
+        asks=partial(asks, version),
+        judge=version.judge,
+        scale=(0.0, 100.0),
+        score="win rate",
+        references=(version.reference,),
+        own_questions=read_questions,
+        own_reference=read_reference,
+        addition=partial(addition, version),
+        same_questions=tuple(other.benchmark for other in VERSIONS if other is not version),
+        formats=(format_of(version),),
+        files=(BASELINE,),
+        **reading,
+    )
+
+
+BENCHMARK = _benchmark(
+    VERSION_2,
+    "AlpacaEval 2: 805 instructions, compared with GPT-4's answers",
     read=_needs_reply,
     read_reply=read_probabilities,
-    judge=VERSION_2.judge,
-    scale=(0.0, 100.0),
-    score="win rate",
-    references=(VERSION_2.reference,),
-    own_questions=read_questions,
-    own_reference=read_reference,
-    addition=partial(addition, VERSION_2),
-    same_questions=(VERSION_1.benchmark,),
-    formats=(format_of(VERSION_2),),
-    files=(BASELINE,),
 )
-BENCHMARK_1 = Benchmark(
-    name=VERSION_1.benchmark,
-    summary="AlpacaEval 1: the same, compared with text-davinci-003's",
-    questions=questions,
-    asks=partial(asks, VERSION_1),
-    read=read_ranking,
-    judge=VERSION_1.judge,
-    scale=(0.0, 100.0),
-    score="win rate",
-    references=(VERSION_1.reference,),
-    own_questions=read_questions,
-    own_reference=read_reference,
-    addition=partial(addition, VERSION_1),
-    same_questions=(VERSION_2.benchmark,),
-    formats=(format_of(VERSION_1),),
-    files=(BASELINE,),
-)
+BENCHMARK_1 = _benchmark(VERSION_1, "AlpacaEval 1: the same, compared with text-davinci-003's", read=read_ranking)
