@@ -246,6 +246,7 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
     with render.counting(sys.stderr, "judgments") as counter, listening(counter.say, _PROMISE) as stop:
         counter.show(work.done, total)
         hopeless: list[str] = []
+        known = len(work.pending) - len(work.to_ask)  # they have verdicts, and come first
 
         def count(judgment: Judgment) -> None:
             nonlocal spent
@@ -257,7 +258,7 @@ def _ask(order: Order, benchmark: Benchmark, work: judge.Work, said: dict[str, A
             if odd := states.total() - states["ok"]:
                 aside += f", {odd} without a verdict"
             counter.show(work.done + states.total(), total, aside, left)
-            if states["unreadable"] == states.total() == _HOPELESS < len(work.to_ask):
+            if states["unreadable"] == states.total() - known == _HOPELESS < len(work.to_ask):
                 hopeless.append(judgment.why)
 
         keep = judge.judged(benchmark, order.endpoint, work, count, Remembered())

@@ -211,14 +211,18 @@ def test_replies_are_shared_between_evaluations_that_want_it(answered, server, t
 
 
 def test_a_judge_without_probabilities_is_given_up_early(answered, prompts, tmp_path):
+    pupil = records(tmp_path / FOLDER, "answers.jsonl")
+    rows = [{**row, "output": f"short {n}", "generator": "brief"} for n, row in enumerate(QUESTIONS)]
+    rows[0]["output"] = pupil[0]["text"]  # a draw that nobody is asked for says nothing of the judge
+    (tmp_path / "outputs.json").write_text(json.dumps(rows))
     with serving(lambda request: said("m", finish="length")) as plain:
-        done = answered("judge", "pupil", *judged_by(plain, "--reference", "teacher", "--in-flight", "1"))
+        done = answered("judge", "pupil", *judged_by(plain, "--reference", "outputs.json", "--in-flight", "1"))
 
     assert done.code == 2
     assert "logprobs" in done.err
     kept = records(tmp_path / FOLDER)
-    assert {one["state"] for one in kept} == {"unreadable"}
-    assert 20 <= len(kept) < NUM_QUESTIONS
+    assert [one["state"] for one in kept[:2]] == ["ok", "unreadable"]
+    assert 21 <= len(kept) < NUM_QUESTIONS
 
 
 def test_a_reference_that_cannot_be_had_is_said_before_a_model_is_asked(evaluate, server):

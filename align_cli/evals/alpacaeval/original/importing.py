@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from align_cli import files, registry
 from align_cli.errors import Problem, UsageError
-from align_cli.evals import folder, own
+from align_cli.evals import folder, imported, own
 from align_cli.evals.alpacaeval.evaluation_set import id_of, question_of
 from align_cli.evals.alpacaeval.original import rows
 from align_cli.evals.alpacaeval.original.annotations import KNOWN, judgment_of
@@ -18,7 +18,6 @@ from align_cli.evals.alpacaeval.versions import Version
 from align_cli.evals.benchmark import Answer, Question, Reference
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment, record_of
-from align_cli.evals.records import line_of
 
 _LAYOUT = f"alpaca_eval's {RESULTS}/, one model's folder in it, or its {OUTPUTS} and {ANNOTATIONS}"
 #: Old files are named after their annotator, and lie beside the outputs.
@@ -74,7 +73,7 @@ def import_original(
         if model not in found:
             raise UsageError(f'there is nothing about the model "{model}" there', hint=registry.suggest(model, found))
         found = {model: found[model]}
-    targets = _targets(into, found)
+    targets = imported.targets(into, found)
     for name, one in found.items():
         _write(version, targets[name], name, one)
     return [folder.of(target) for target in targets.values()]
@@ -175,26 +174,6 @@ def _name_by_place(path: Path) -> str:
     return path.resolve().parent.name if path.name == OUTPUTS else path.stem
 
 
-def _targets(into: Path, found: Mapping[str, _Found]) -> dict[str, Path]:
-    """Where each model's folder will be.
-
-    Raises:
-        UsageError: one is there, or two models would share one.
-        DataError: two references of a model would share a file.
-    """
-    targets: dict[str, Path] = {}
-    for model in found:
-        target = into / folder.slug(model)
-        if other := next((name for name, its in targets.items() if its == target), None):
-            raise UsageError(f"{target}: the models {other} and {model} would share this folder", hint="import one")
-        targets[model] = target
-    if there := [str(target) for target in targets.values() if target.exists()]:
-        raise UsageError(f"{', '.join(there)}: already there", hint="name another folder, or take it away first")
-    if reason := files.obstacle(into / "any"):
-        raise UsageError(f"{into}: nothing can be written there: {reason}")
-    return targets
-
-
 def _write(version: Version, target: Path, model: str, found: _Found) -> None:
     facts: dict[str, Any] = {
         "format": folder.FORMAT,
@@ -206,17 +185,10 @@ def _write(version: Version, target: Path, model: str, found: _Found) -> None:
     answers = (Answer(question_id=one.id, turn=1, text=found.outputs[str(one.id)]) for one in asked)
     with files.new_folder(target) as work:
         own.keep_questions(work, asked)
-        _write_records(work / folder.ANSWERS, (folder.record_of(answer) for answer in answers))
-        _write_records(work / folder.JUDGMENTS, (record_of(judgment) for judgment in found.judgments.values()))
+        imported.write_records(work / folder.ANSWERS, (folder.record_of(answer) for answer in answers))
+        imported.write_records(work / folder.JUDGMENTS, (record_of(judgment) for judgment in found.judgments.values()))
         for name, outputs in found.references.items():
             answered: dict[int | str, Sequence[str]] = {question: (text,) for question, text in outputs.items()}
             Evaluation(work).keep_reference(Reference(name=name, answers=answered))
         facts["questions"] = {"count": len(asked), "file": files.digest_of_file(work / own.QUESTIONS)}
         files.write_json(work / folder.FACTS, facts)
-
-
-def _write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """As `records.Journal` adds them, in one go; no file for none."""
-    lines = b"".join(map(line_of, records))
-    if lines:
-        files.write_bytes(path, lines)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from align_cli import files, registry
 from align_cli.errors import DataError, UsageError
-from align_cli.evals import folder
+from align_cli.evals import folder, imported
 from align_cli.evals.benchmark import Answer
 from align_cli.evals.folder import Evaluation
 from align_cli.evals.judgments import Judgment, record_of
@@ -18,7 +17,6 @@ from align_cli.evals.mtbench.fastchat.answers import read_answers
 from align_cli.evals.mtbench.fastchat.judgments import read_pair, read_single
 from align_cli.evals.mtbench.fastchat.rows import ANSWERS, JUDGMENTS
 from align_cli.evals.mtbench.games import repeated
-from align_cli.evals.records import line_of
 
 _LAYOUT = f"a folder with {ANSWERS}/ and {JUDGMENTS}/ (FastChat's data/mt_bench), or such files themselves"
 
@@ -62,7 +60,7 @@ def import_fastchat(places: Path | Sequence[Path], into: Path, model: str | None
         if model not in found:
             raise UsageError(f'there is nothing about the model "{model}" there', hint=registry.suggest(model, found))
         found = {model: found[model]}
-    targets = _targets(into, found)
+    targets = imported.targets(into, found)
     for name, one in found.items():
         if left:
             one.notes.append(f"left aside, being neither answers nor judgments: {', '.join(left)}")
@@ -124,26 +122,6 @@ def _notes(name: str, judgments: list[Judgment], before: Mapping[str, Judgment])
         yield f"{name}: verdicts kept as FastChat stored them, though the reply reads otherwise: {otherwise}"
 
 
-def _targets(into: Path, models: Iterable[str]) -> dict[str, Path]:
-    """Where each model's folder will be.
-
-    Raises:
-        UsageError: one is there, or two models would share one.
-    """
-    targets: dict[str, Path] = {}
-    for model in models:
-        target = into / folder.slug(model)
-        if other := next((name for name, its in targets.items() if its == target), None):
-            raise UsageError(f"{target}: the models {other} and {model} would share this folder", hint="import one")
-        targets[model] = target
-    there = [str(target) for target in targets.values() if target.exists()]
-    if there:
-        raise UsageError(f"{', '.join(there)}: already there", hint="name another folder, or take it away first")
-    if reason := files.obstacle(into / "any"):
-        raise UsageError(f"{into}: nothing can be written there: {reason}")
-    return targets
-
-
 def _write(target: Path, model: str, found: _Found) -> None:
     facts = {
         "format": folder.FORMAT,
@@ -153,13 +131,6 @@ def _write(target: Path, model: str, found: _Found) -> None:
     }
     answers = (answer for turns in found.answers.values() for answer in turns)
     with files.new_folder(target) as work:
-        _write_records(work / folder.ANSWERS, (folder.record_of(answer) for answer in answers))
-        _write_records(work / folder.JUDGMENTS, (record_of(judgment) for judgment in found.judgments.values()))
+        imported.write_records(work / folder.ANSWERS, (folder.record_of(answer) for answer in answers))
+        imported.write_records(work / folder.JUDGMENTS, (record_of(judgment) for judgment in found.judgments.values()))
         files.write_json(work / folder.FACTS, facts)
-
-
-def _write_records(path: Path, records: Iterable[Mapping[str, Any]]) -> None:
-    """As `records.Journal` adds them, in one go; no file for none."""
-    lines = b"".join(map(line_of, records))
-    if lines:
-        files.write_bytes(path, lines)
